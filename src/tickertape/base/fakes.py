@@ -1,0 +1,44 @@
+"""Fakes of Clock and Rng: time moves only when told, randomness follows a seed."""
+
+import random
+
+
+class FakeClock:
+    """A clock that stands still until ``advance``."""
+
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        self._now_ms = now_ms
+        self._monotonic_ms = 0
+
+    def now_ms(self) -> int:
+        """Wall clock, ms since 1970."""
+        return self._now_ms
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds advanced so far."""
+        return self._monotonic_ms
+
+    def advance(self, ms: int) -> None:
+        """Let ``ms`` milliseconds pass on both clocks."""
+        assert ms >= 0
+        self._now_ms += ms
+        self._monotonic_ms += ms
+
+    def jump_wall(self, ms: int) -> None:
+        """Move the wall clock alone, forwards or back, as NTP or an operator does."""
+        self._now_ms += ms
+
+
+class SeededRng:
+    """Randomness that a seed reproduces."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)
+
+    def token(self, length: int) -> bytes:
+        """``length`` bytes."""
+        return self._random.randbytes(length)
+
+    def below(self, stop: int) -> int:
+        """A uniform integer in [0, stop)."""
+        return self._random.randrange(stop)

@@ -1,0 +1,182 @@
+"""The only real adapters: the operating system's clock, randomness and disk.
+
+Everything else takes the ports of base.ports; only the cli package builds these.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+
+from tickertape.base.buffers import Buffer
+from tickertape.base.errors import StorageError
+
+_IOV_MAX = 1024
+
+
+@contextlib.contextmanager
+def _storage_errors(what: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{what} {path}: {error.strerror or error}") from error
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now_ms(self) -> int:
+        """Wall clock, ms since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_ms(self) -> int:
+        """CLOCK_MONOTONIC in ms."""
+        return time.monotonic_ns() // 1_000_000
+
+
+class SystemRng:
+    """The operating system's cryptographic randomness."""
+
+    def token(self, length: int) -> bytes:
+        """``length`` bytes."""
+        return secrets.token_bytes(length)
+
+    def below(self, stop: int) -> int:
+        """A uniform integer in [0, stop)."""
+        return secrets.randbelow(stop)
+
+
+class OsFile:
+    """One open file descriptor. The end of the file is tracked here: we are its only writer."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+        self._size = os.fstat(fd).st_size
+
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def pread(self, at: int, length: int) -> bytes:
+        """Up to ``length`` bytes from ``at``; shorter only at the end."""
+        with _storage_errors("read", self._path):
+            data = os.pread(self._fd, length, at)
+            while len(data) < length:  # one pread stops at 2 GiB, and may be interrupted
+                more = os.pread(self._fd, length - len(data), at + len(data))
+                if not more:
+                    break
+                data += more
+            return data
+
+    def append(self, parts: Sequence[Buffer]) -> None:
+        """Gather-write all parts at the end."""
+        with _storage_errors("append to", self._path):
+            total = sum(map(len, parts))
+            done = os.pwritev(self._fd, parts[:_IOV_MAX], self._size)
+            if done != total:
+                self._append_rest(parts, done, total)
+            self._size += total
+
+    def _append_rest(self, parts: Sequence[Buffer], done: int, total: int) -> None:
+        rest = memoryview(b"".join(parts))
+        while done < total:
+            done += os.pwrite(self._fd, rest[done:], self._size + done)
+
+    def pwrite(self, at: int, data: Buffer) -> None:
+        """Overwrite at ``at``."""
+        with _storage_errors("write", self._path):
+            rest, position = memoryview(data), at
+            while rest:
+                done = os.pwrite(self._fd, rest, position)
+                rest, position = rest[done:], position + done
+            self._size = max(self._size, position)
+
+    def truncate(self, size: int) -> None:
+        """Cut or extend."""
+        with _storage_errors("truncate", self._path):
+            os.ftruncate(self._fd, size)
+            self._size = size
+
+    def sync(self) -> None:
+        """Fdatasync, which also makes the new length durable."""
+        with _storage_errors("sync", self._path):
+            os.fdatasync(self._fd)
+
+    def fileno(self) -> int | None:
+        """The descriptor."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close once; later calls do nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with _storage_errors("close", self._path):
+                os.close(fd)
+
+
+class OsFileSystem:
+    """The machine's disk."""
+
+    def open(self, path: str, *, create: bool = False) -> OsFile:
+        """Open for reading and writing."""
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        with _storage_errors("open", path):
+            return OsFile(path, os.open(path, flags, 0o644))
+
+    def read(self, path: str) -> bytes | None:
+        """The whole content, or None if absent."""
+        with _storage_errors("read", path):
+            try:
+                with open(path, "rb") as file:
+                    return file.read()
+            except FileNotFoundError:
+                return None
+
+    def write_atomic(self, path: str, data: bytes) -> None:
+        """Temp file, fsync, rename, fsync folder."""
+        temporary = f"{path}.tmp"
+        with _storage_errors("write", path):
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        self.sync_dir(os.path.dirname(path) or ".")
+
+    def remove(self, path: str) -> None:
+        """Delete a file or a whole folder."""
+        with _storage_errors("remove", path), contextlib.suppress(FileNotFoundError):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename, replacing a file that is there."""
+        with _storage_errors("rename", old):
+            os.replace(old, new)
+
+    def list(self, path: str) -> list[str]:
+        """Sorted names, [] if there is no such folder."""
+        with _storage_errors("list", path):
+            try:
+                return sorted(os.listdir(path))
+            except FileNotFoundError:
+                return []
+
+    def make_dir(self, path: str) -> None:
+        """Create with parents."""
+        with _storage_errors("create folder", path):
+            os.makedirs(path, exist_ok=True)
+
+    def sync_dir(self, path: str) -> None:
+        """Fsync the folder itself."""
+        with _storage_errors("sync folder", path):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)

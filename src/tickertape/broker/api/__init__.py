@@ -1,0 +1,1 @@
+"""One file per API key, and the visible dispatch table."""

@@ -1,0 +1,1 @@
+"""The asyncio shell: sockets, the core loop, group-commit fsync, shutdown."""

@@ -1,0 +1,1 @@
+"""What Python users import, on confluent-kafka, and the few Kafka calls it lacks."""

@@ -1,0 +1,1 @@
+"""Replay of CSV files into a topic."""

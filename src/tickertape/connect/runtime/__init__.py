@@ -1,0 +1,1 @@
+"""The worker: consumer, tasks, offsets, what the configuration really does."""

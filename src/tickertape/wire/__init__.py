@@ -1,0 +1,1 @@
+"""Bytes to values and back: primitives, frames, record batches, messages. No state, no I/O."""
