@@ -33,7 +33,7 @@ class SeededRng:
     """Randomness that a seed reproduces."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # reproducible on purpose, never for secrets
 
     def token(self, length: int) -> bytes:
         """``length`` bytes."""
