@@ -1,1 +1,5 @@
-"""Bytes to values and back: primitives, frames, record batches, messages. No state, no I/O."""
+"""Bytes <-> values of the Kafka protocol: primitives, frames, record batches, messages.
+
+No state, no I/O. Any bytes decode to a value or raise DecodeError, and no length is trusted before
+it is checked against the bytes that are there.
+"""
