@@ -1,0 +1,55 @@
+"""The settings of one partition log, named as Kafka names them at topic level with _ for ``.``."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from tickertape.base.errors import MisuseError
+
+_HOUR_MS = 3_600_000
+_FOREVER = (1 << 63) - 1
+
+INDEX_BYTES_MAX = 10 * 1024 * 1024
+"""``segment.index.bytes``: a segment rolls when an index file would outgrow this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What a log needs to know. Sizes in bytes, times in ms; -1 means no limit for retention."""
+
+    segment_bytes: int = 1 << 30
+    segment_ms: int = 168 * _HOUR_MS
+    retention_ms: int = 168 * _HOUR_MS
+    retention_bytes: int = -1
+    index_interval_bytes: int = 4096
+    max_message_bytes: int = 1_048_588
+    cleanup_policy: Set[str] = frozenset({"delete"})
+    message_timestamp_type: str = "CreateTime"
+    message_timestamp_before_max_ms: int = _FOREVER
+    message_timestamp_after_max_ms: int = _FOREVER
+    delete_retention_ms: int = 24 * _HOUR_MS
+    min_cleanable_dirty_ratio: float = 0.5
+    min_compaction_lag_ms: int = 0
+    producer_id_expiration_ms: int = 24 * _HOUR_MS
+
+    def __post_init__(self) -> None:
+        """Refuse what no log can obey: raises MisuseError."""
+        if not self.cleanup_policy <= {"delete", "compact"}:
+            got = ",".join(sorted(self.cleanup_policy))
+            raise MisuseError(f"cleanup.policy {got!r}: want delete, compact or both")
+        if self.message_timestamp_type not in {"CreateTime", "LogAppendTime"}:
+            raise MisuseError(
+                f"message.timestamp.type {self.message_timestamp_type!r}: "
+                "want CreateTime or LogAppendTime"
+            )
+        if not 14 <= self.segment_bytes <= 0x7FFFFFFF:  # positions in the index are i32
+            raise MisuseError(f"segment.bytes {self.segment_bytes}: want 14 to 2147483647")
+
+    @property
+    def compacts(self) -> bool:
+        """True if the newest record per key is kept."""
+        return "compact" in self.cleanup_policy
+
+    @property
+    def deletes(self) -> bool:
+        """True if old segments go by age and size."""
+        return "delete" in self.cleanup_policy

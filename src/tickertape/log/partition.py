@@ -1,0 +1,484 @@
+"""One partition's durable log.
+
+Owns the files of one folder, the producers' state, the leader epochs and the offsets. Guarantees:
+an append is whole or has not happened; what ``durable_offset`` covers survives any crash; a retry
+of one of a producer's last five batches gets the offset it got first, also after a restart. The
+caller is one thread; only ``SyncTicket.run`` and ``CompactionJob.run`` may run elsewhere.
+
+After a failed sync nobody can say what is on the disk, so the log is ``failed`` for good: appends
+are refused with KAFKA_STORAGE_ERROR, reads below ``durable_offset`` go on. A failed write, say on
+a full disk, is cut away again and refused in the same way; the log stays usable if that worked.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Self
+from uuid import UUID
+
+from tickertape.base.errors import MisuseError, StorageError
+from tickertape.base.ports import FileSystem
+from tickertape.log import names
+from tickertape.log.checkpoint import write_offset, write_topic_id
+from tickertape.log.config import LogConfig
+from tickertape.log.leader_epochs import write_leader_epochs
+from tickertape.log.lookup import newest_record, record_at_time
+from tickertape.log.producer_snapshot import write_snapshot, write_window
+from tickertape.log.producer_state import Batch, Refused
+from tickertape.log.recovery import Loaded, RecoveryReport, load_log
+from tickertape.log.results import AppendResult, ReadResult, SyncTicket
+from tickertape.log.retention import segments_to_delete
+from tickertape.log.segment import Segment
+from tickertape.log.validate import (
+    refuse_bytes,
+    refuse_header,
+    refuse_keyless,
+    refused,
+    stamped,
+)
+from tickertape.wire.batch import BATCH_HEADER, patched_prefix
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.parts import FileSlice
+from tickertape.wire.records import Record, write_batch
+
+_NONE: Final = ErrorCode.NONE
+_DECODED_BYTES_MAX: Final = 128 << 20
+
+
+class PartitionLog:
+    """One partition's log; see the module's promise."""
+
+    def __init__(
+        self, fs: FileSystem, folder: str, config: LogConfig, loaded: Loaded, topic_id: UUID
+    ) -> None:
+        """Use ``open``."""
+        self.folder = folder
+        self.topic_id = topic_id
+        self.failed: str | None = None
+        self._fs = fs
+        self._segments = loaded.segments
+        self._active = loaded.segments[-1]
+        self._producers = loaded.producers
+        self._epochs = loaded.epochs
+        self._epoch = loaded.epochs.latest
+        self._log_start = loaded.report.log_start_offset
+        self._end = self._durable = loaded.report.end_offset
+        self._recovery_point = loaded.recovery_point
+        self._snapshot_offset = loaded.snapshot_offset
+        self._end_at_open = self._end
+        self._sealed: list[Segment] = []  # rolled, above the recovery point
+        self._writes: list[tuple[str, bytes]] = []
+        self._writes_stuck = False
+        self._folders: list[str] = []
+        self._ticket: SyncTicket | None = None
+        self.configure(config)
+
+    @classmethod
+    def open(
+        cls, fs: FileSystem, folder: str, config: LogConfig, *,
+        now_ms: int, topic_id: UUID, clean: bool,
+    ) -> tuple[Self, RecoveryReport]:  # fmt: skip
+        """Open the log in ``folder``, or begin one there. Raises StorageError.
+
+        ``clean``: the last process closed it and said so. Otherwise it is recovered. A new
+        folder becomes durable with the first ticket.
+        """
+        fs.make_dir(folder)
+        loaded = load_log(fs, folder, config, now_ms=now_ms, clean=clean)
+        log = cls(fs, folder, config, loaded, topic_id)
+        if not loaded.existed or loaded.epochs.latest < 0:
+            log._begin()
+        return log, replace(loaded.report, leader_epoch=log.leader_epoch)
+
+    def _begin(self) -> None:
+        self._epochs.assign(max(0, self._epoch + 1), self._end)
+        self._epoch = self._epochs.latest
+        self._folders = [self.folder, self.folder.rpartition("/")[0] or "."]
+        self._write_later(names.PARTITION_METADATA, write_topic_id(self.topic_id))
+        self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
+
+    def configure(self, config: LogConfig) -> None:
+        """Obey these settings from now on."""
+        self._config = config
+        self._compacts = config.compacts
+        self._stamps = config.message_timestamp_type == "LogAppendTime"
+
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def _write_later(self, name: str, content: bytes) -> None:
+        self._writes.append((self._path(name), content))
+
+    # -- questions
+
+    @property
+    def config(self) -> LogConfig:
+        """The settings in force."""
+        return self._config
+
+    @property
+    def log_start_offset(self) -> int:
+        """The first offset that may be read."""
+        return self._log_start
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that the next record gets."""
+        return self._end
+
+    @property
+    def durable_offset(self) -> int:
+        """Everything below survives a crash."""
+        return self._durable
+
+    @property
+    def leader_epoch(self) -> int:
+        """The epoch that appended batches are marked with."""
+        return self._epoch
+
+    @property
+    def is_dirty(self) -> bool:
+        """True if ``begin_sync`` would have something to do."""
+        if self._end > self._durable or self._folders:
+            return True
+        return bool(self._writes) and not self._writes_stuck
+
+    @property
+    def size(self) -> int:
+        """Bytes in all ``.log`` files."""
+        return sum(segment.size for segment in self._segments)
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """(epoch, end offset) of the newest epoch <= ``epoch``; (-1, -1) if unknown (KIP-279)."""
+        return self._epochs.end_of(epoch, self._durable)
+
+    def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
+        """(offset, timestamp) of the first durable record at or after ``timestamp_ms``."""
+        return record_at_time(self._segments, timestamp_ms, self._log_start, self._durable)
+
+    def max_timestamp(self) -> tuple[int, int]:
+        """(offset, timestamp) of the durable record with the largest one; (-1, -1) if empty."""
+        return newest_record(self._segments, self._log_start, self._durable)
+
+    # -- appending
+
+    def append(self, batch: memoryview, now_ms: int) -> AppendResult:
+        """Append one client's batch. Keeps no view of it."""
+        config = self._config
+        refusal = refuse_bytes(batch, config)
+        if refusal is not None:
+            return refusal
+        header = BATCH_HEADER.unpack_from(batch)
+        refusal = refuse_header(header, config, now_ms)
+        if refusal is not None:
+            return refusal
+        if self._compacts:
+            refusal = refuse_keyless(batch, _DECODED_BYTES_MAX)
+            if refusal is not None:
+                return refusal
+        return self._append(batch, header, now_ms)
+
+    def append_internal(self, records: Sequence[Record], now_ms: int) -> AppendResult:
+        """Append the broker's own records in one batch; their offsets are assigned here."""
+        numbered = [
+            Record(number, record.timestamp, record.key, record.value, record.headers)
+            for number, record in enumerate(records)
+        ]
+        batch = memoryview(write_batch(numbered))
+        refusal = refuse_bytes(batch, self._config)
+        if refusal is not None:
+            return refusal
+        return self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
+
+    def _append(self, batch: memoryview, header: tuple[int, ...], now_ms: int) -> AppendResult:
+        if self.failed is not None:
+            return refused(ErrorCode.KAFKA_STORAGE_ERROR, self.failed)
+        _, length, _, _, _, _, delta, _, timestamp, producer_id, epoch, sequence, _ = header
+        base, config, append_time = self._end, self._config, -1
+        if producer_id >= 0:
+            verdict = self._producers.check(producer_id, epoch, sequence, delta)
+            if verdict is not None:
+                return self._not_appended(verdict)
+        if self._stamps:
+            batch, append_time, timestamp = stamped(batch, now_ms), now_ms, now_ms
+        last, size, active = base + delta, len(batch), self._active
+        prefix = patched_prefix(base, length, self._epoch)
+        try:
+            if active.must_roll(size, last, timestamp, config, now_ms):
+                active = self._roll(now_ms)
+            active.append((prefix, batch[16:]), size, last, timestamp, config.index_interval_bytes)
+        except StorageError as error:
+            return self._undo(error)
+        if producer_id >= 0:
+            last_sequence = (sequence + delta) & 0x7FFFFFFF
+            self._producers.record(
+                producer_id, epoch, Batch(sequence, last_sequence, last, delta, timestamp), now_ms
+            )
+        self._end = last + 1
+        return AppendResult(_NONE, base, last, append_time)
+
+    def _not_appended(self, verdict: Batch | Refused) -> AppendResult:
+        if isinstance(verdict, Refused):
+            return refused(verdict.error, verdict.message)
+        append_time = verdict.timestamp if self._stamps else -1
+        return AppendResult(
+            _NONE, verdict.base_offset, verdict.last_offset, append_time, duplicate=True
+        )
+
+    def _undo(self, error: StorageError) -> AppendResult:
+        message = str(error)
+        try:
+            self._active.undo_append()
+        except StorageError as worse:
+            self.failed = message = f"{error}; and then {worse}"
+        return refused(ErrorCode.KAFKA_STORAGE_ERROR, message)
+
+    def _roll(self, now_ms: int) -> Segment:
+        """Begin a new active segment at the end offset. Raises StorageError, nothing changed."""
+        sealed = self._active
+        if not sealed.size:
+            return sealed
+        fresh = Segment(self._fs, self.folder, self._end, now_ms=now_ms, fresh=True)
+        sealed.seal()
+        self._sealed.append(sealed)
+        self._segments.append(fresh)
+        self._active = fresh
+        self._folders.append(self.folder)
+        self._snapshot()
+        return fresh
+
+    def _snapshot(self) -> None:
+        """Have the producers' state written, once what it tells of is durable."""
+        if self._snapshot_offset == self._end:
+            return
+        end = self._snapshot_offset = self._end
+        window = write_window(self._producers, end)
+        self._write_later(names.offset_name(end, names.WINDOW), window)
+        self._write_later(names.offset_name(end, names.SNAPSHOT), write_snapshot(self._producers))
+
+    # -- durability
+
+    def begin_sync(self) -> SyncTicket | None:
+        """What must be synced now; None if nothing is dirty or the log is failed.
+
+        Raises MisuseError while another ticket is out.
+        """
+        if self._ticket is not None:
+            raise MisuseError(f"{self.folder}: a sync is under way, want one at a time")
+        if self.failed is not None or not self.is_dirty:
+            return None
+        recovery_point = self._recovery_point
+        if self._sealed and all(segment.seal() for segment in self._sealed):
+            recovery_point = self._active.base_offset
+        files = [file for segment in self._sealed for file in segment.files_to_sync()]
+        if self._end > self._durable:
+            files.append(self._active.file)
+            self._active.remember(self._end, self._active.size)
+        writes = self._writes[:]
+        if recovery_point != self._recovery_point:
+            content = write_offset(self.folder.rpartition("/")[2], recovery_point)
+            writes.append((self._path(names.RECOVERY_POINT), content))
+        self._writes_stuck = False
+        self._ticket = SyncTicket(
+            end_offset=self._end,
+            files=files,
+            folders=self._folders[:],
+            writes=writes,
+            sealed=self._sealed[:],
+            recovery_point=recovery_point,
+            fs=self._fs,
+        )
+        return self._ticket
+
+    def finish_sync(self, ticket: SyncTicket, ok: bool, reason: str = "sync failed") -> None:  # noqa: FBT001  # one verdict, no other reading
+        """The ticket was run: ``durable_offset`` advances, or the log is ``failed``."""
+        if ticket is not self._ticket:
+            raise MisuseError(f"{self.folder}: this is not the ticket that is out")
+        self._ticket = None
+        if not ok:
+            self.failed = f"{self.folder}: {reason}"
+        if self.failed is not None:
+            return
+        self._durable = max(self._durable, ticket.end_offset)
+        del self._folders[: len(ticket.folders)]
+        if ticket.unwritten is not None:
+            self._writes_stuck = True
+            return
+        advanced = ticket.recovery_point != self._recovery_point
+        self._recovery_point = ticket.recovery_point
+        del self._writes[: len(ticket.writes) - advanced]
+        if advanced:
+            self._sealed = [s for s in self._sealed if s not in ticket.sealed]
+
+    def assume_durable(self) -> None:
+        """Count what is written as durable though nobody synced it (fsync never or interval)."""
+        if self.failed is None:
+            self._durable = self._end
+            self._active.remember(self._end, self._active.size)
+
+    # -- reading
+
+    def read(self, offset: int, max_bytes: int, *, below: int, at_least_one: bool) -> ReadResult:
+        """Whole batches from the one that holds ``offset``, all below offset ``below``.
+
+        At most ``max_bytes`` of one segment, but the first batch whole if ``at_least_one``.
+        """
+        if not self._log_start <= offset <= self._end:
+            message = f"offset {offset}, log has {self._log_start} to {self._end}"
+            return ReadResult(ErrorCode.OFFSET_OUT_OF_RANGE, [], 0, message)
+        below = min(below, self._end if self.failed is None else self._durable)
+        if offset >= below:
+            return ReadResult(_NONE, [], 0)
+        segments = self._segments
+        number = bisect_right(segments, offset, key=_base_offset) - 1
+        assert number >= 0, "the log start lies in the first segment"
+        try:
+            while number < len(segments):
+                segment = segments[number]
+                number += 1
+                whole = number < len(segments) and segments[number].base_offset <= below
+                stop = segment.size if whole else segment.position_of_end(below)
+                found = _slice(segment, offset, max_bytes, stop, at_least_one=at_least_one)
+                if found is not None:
+                    return found
+        except StorageError as error:
+            return ReadResult(ErrorCode.KAFKA_STORAGE_ERROR, [], 0, str(error))
+        return ReadResult(_NONE, [], 0)
+
+    # -- deleting
+
+    def apply_retention(self, now_ms: int) -> list[str]:
+        """Delete what ``retention.ms`` and ``retention.bytes`` let go, forget silent producers.
+
+        Returns the paths that went; last, if the disk refused, why it stopped.
+        """
+        self._producers.expire(now_ms, self._config.producer_id_expiration_ms)
+        if self.failed is not None:
+            return []
+        segments = self._segments
+        count = segments_to_delete(
+            segments, self._config, now_ms=now_ms, durable_offset=self._durable
+        )
+        try:
+            if count == len(segments):
+                if self._durable < self._end:
+                    count -= 1
+                else:
+                    self._roll(now_ms)
+            if count:
+                return self._raise_log_start(segments[count].base_offset)
+        except StorageError as error:
+            return [f"retention stopped: {error}"]
+        return []
+
+    def roll_if_due(self, now_ms: int) -> bool:
+        """Begin a new segment if the active one is older than ``segment.ms``; True if so."""
+        active = self._active
+        started = max(active.first_timestamp, active.created_ms)
+        if self.failed is not None or not active.size:
+            return False
+        if now_ms - started <= self._config.segment_ms:
+            return False
+        try:
+            self._roll(now_ms)
+        except StorageError:
+            return False  # nothing changed; the next append tries again and reports it
+        return True
+
+    def truncate_prefix(self, offset: int) -> ErrorCode:
+        """DeleteRecords: nothing below ``offset`` may be read any more; -1 means all durable."""
+        wanted = self._durable if offset == -1 else offset
+        if not 0 <= wanted <= self._durable:
+            return ErrorCode.OFFSET_OUT_OF_RANGE
+        if self.failed is not None:
+            return ErrorCode.KAFKA_STORAGE_ERROR
+        try:
+            if wanted > self._log_start:
+                self._raise_log_start(wanted)
+        except StorageError:
+            return ErrorCode.KAFKA_STORAGE_ERROR
+        return _NONE
+
+    def _raise_log_start(self, offset: int) -> list[str]:
+        """First say durably that it is gone, then delete. Raises StorageError."""
+        content = write_offset(self.folder.rpartition("/")[2], offset)
+        self._fs.write_atomic(self._path(names.LOG_START), content)
+        self._log_start = offset
+        if self._epochs.truncate_start(offset):
+            self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
+        keep = bisect_right(self._segments, offset, key=_base_offset) - 1
+        gone = self._segments[:keep]
+        del self._segments[:keep]
+        self._sealed = [segment for segment in self._sealed if segment not in gone]
+        return [path for segment in gone for path in self._remove_files(segment.base_offset)]
+
+    def _remove_files(self, base: int) -> list[str]:
+        """The log goes last: as long as it is there, the next open finds and removes the rest.
+
+        Its descriptor stays with whoever still reads: it closes with the last reference.
+        """
+        suffixes = (names.INDEX, names.TIME_INDEX, names.SNAPSHOT, names.WINDOW, names.LOG)
+        paths = [self._path(names.offset_name(base, suffix)) for suffix in suffixes]
+        for path in paths:
+            self._fs.remove(path)
+        return paths[-1:]
+
+    # -- the end
+
+    def close(self, clean: bool) -> None:  # noqa: FBT001  # how the data directory is marked
+        """Release the files; ``clean``: complete and sync them first.
+
+        Raises StorageError if that fails: the data directory must not be marked clean then.
+        """
+        try:
+            if clean:
+                self._complete()
+        finally:
+            for segment in self._segments:
+                segment.close()
+
+    def _complete(self) -> None:
+        if self.failed is not None:
+            raise StorageError(self.failed)
+        if self._active.size and self._end != self._end_at_open:
+            self._snapshot()
+            if not self._active.seal():
+                raise StorageError(f"{self.folder}: the indexes cannot be written")
+            for file in self._active.files_to_sync():
+                file.sync()
+            self._folders.append(self.folder)
+        ticket = self.begin_sync()
+        if ticket is not None:
+            ticket.run()
+            self.finish_sync(ticket, ok=True)
+            if ticket.unwritten is not None:
+                raise StorageError(ticket.unwritten)
+
+    def delete(self) -> None:
+        """Remove the folder. Raises StorageError; what is left is removed at the next start."""
+        doomed = f"{self.folder}-delete"
+        self.failed = f"{self.folder} is deleted"
+        self._fs.rename(self.folder, doomed)
+        self._fs.sync_dir(self.folder.rpartition("/")[0] or ".")
+        self._fs.remove(doomed)
+
+
+def _base_offset(segment: Segment) -> int:
+    return segment.base_offset
+
+
+def _slice(
+    segment: Segment, offset: int, max_bytes: int, stop: int, *, at_least_one: bool
+) -> ReadResult | None:
+    """What one segment has from ``offset`` to position ``stop``; None if it ends before."""
+    start = segment.find(offset)
+    if start is None:
+        return None
+    if start >= stop:
+        return ReadResult(_NONE, [], 0)
+    size = segment.whole_batches(start, max_bytes, stop)
+    if not size and at_least_one:
+        size = next(segment.batches(start)).size
+    if not size:
+        return ReadResult(_NONE, [], 0)
+    return ReadResult(_NONE, [FileSlice(segment.file, start, size)], size)

@@ -1,0 +1,140 @@
+"""What one partition knows of its idempotent producers (Kafka: ProducerStateManager).
+
+The rules, in this order (ProducerAppendInfo, KIP-98, KIP-360):
+1. same epoch and exactly the first and last sequence of one of the last five batches: a
+   duplicate, answered with the offset it got the first time;
+2. an older epoch than the newest seen: INVALID_PRODUCER_EPOCH;
+3. a newer epoch: the first sequence must be 0, and the older epoch's batches are forgotten;
+4. a producer not known here (never seen, or expired): any sequence is accepted;
+5. otherwise the first sequence must follow the last one, and 0 follows 2147483647.
+
+``check`` changes nothing; ``record`` is called once the batch is in the log.
+"""
+
+from typing import Final, NamedTuple
+
+from tickertape.wire.error_codes import ErrorCode
+
+BATCHES_KEPT: Final = 5
+_I32_MAX: Final = 0x7FFFFFFF
+
+
+class Batch(NamedTuple):
+    """One batch of a producer. ``timestamp`` is its largest, in ms."""
+
+    first_sequence: int
+    last_sequence: int
+    last_offset: int
+    offset_delta: int
+    timestamp: int
+
+    @property
+    def base_offset(self) -> int:
+        """The offset of its first record."""
+        return self.last_offset - self.offset_delta
+
+
+class Refused(NamedTuple):
+    """Why a batch may not be appended."""
+
+    error: ErrorCode
+    message: str
+
+
+class Producer:
+    """State of one producer id. ``batches`` are oldest first, at most ``BATCHES_KEPT``.
+
+    ``last_timestamp`` is the newest batch's own (Kafka stores that one); ``seen_ms`` is the wall
+    clock when it was appended, and decides about expiry: record timestamps may be years old.
+    """
+
+    __slots__ = (
+        "batches",
+        "coordinator_epoch",
+        "epoch",
+        "first_offset_of_transaction",
+        "last_timestamp",
+        "seen_ms",
+    )
+
+    def __init__(self, epoch: int, seen_ms: int) -> None:
+        """A producer of which no batch is known."""
+        self.epoch = epoch
+        self.batches: list[Batch] = []
+        self.last_timestamp = -1
+        self.seen_ms = seen_ms
+        self.coordinator_epoch = -1
+        self.first_offset_of_transaction = -1
+
+
+class ProducerStates:
+    """All producers of one partition, by id."""
+
+    __slots__ = ("by_id",)
+
+    def __init__(self) -> None:
+        """Nobody yet."""
+        self.by_id: dict[int, Producer] = {}
+
+    def check(
+        self, producer_id: int, epoch: int, first_sequence: int, delta: int
+    ) -> Batch | Refused | None:
+        """None: append it. Batch: a duplicate of this one. Refused: the answer."""
+        producer = self.by_id.get(producer_id)
+        if producer is None:
+            return None
+        wanted = 0
+        if epoch == producer.epoch:
+            last_sequence = (first_sequence + delta) & _I32_MAX
+            for batch in producer.batches:
+                if batch[0] == first_sequence and batch[1] == last_sequence:
+                    return batch
+            if producer.batches:
+                wanted = (producer.batches[-1][1] + 1) & _I32_MAX
+        elif epoch < producer.epoch:
+            return Refused(
+                ErrorCode.INVALID_PRODUCER_EPOCH,
+                f"producer {producer_id}: epoch {epoch}, want at least {producer.epoch}",
+            )
+        if first_sequence == wanted:
+            return None
+        return Refused(
+            ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+            f"producer {producer_id}, epoch {epoch}: sequence {first_sequence}, want {wanted}",
+        )
+
+    def record(self, producer_id: int, epoch: int, batch: Batch, now_ms: int) -> None:
+        """The batch is in the log."""
+        producer = self.by_id.get(producer_id)
+        if producer is None:
+            producer = self.by_id[producer_id] = Producer(epoch, now_ms)
+        elif producer.epoch != epoch:
+            producer.epoch = epoch
+            producer.batches.clear()
+        batches = producer.batches
+        batches.append(batch)
+        if len(batches) > BATCHES_KEPT:
+            del batches[0]
+        producer.last_timestamp = batch[4]
+        producer.seen_ms = now_ms
+
+    def fence(self, producer_id: int, epoch: int, now_ms: int) -> None:
+        """A control batch of this epoch is in the log: older epochs may not write any more."""
+        producer = self.by_id.get(producer_id)
+        if producer is None:
+            producer = self.by_id[producer_id] = Producer(epoch, now_ms)
+        elif producer.epoch != epoch:
+            producer.epoch = epoch
+            producer.batches.clear()
+
+    def expire(self, now_ms: int, expiration_ms: int) -> list[int]:
+        """Forget producers that were silent for ``expiration_ms``; returns their ids."""
+        gone = [
+            producer_id
+            for producer_id, producer in self.by_id.items()
+            if now_ms - producer.seen_ms >= expiration_ms
+            and producer.first_offset_of_transaction < 0
+        ]
+        for producer_id in gone:
+            del self.by_id[producer_id]
+        return gone

@@ -1,0 +1,64 @@
+"""What a partition log answers: results of append and read, and the ticket of a group commit."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tickertape.base.errors import StorageError
+from tickertape.base.ports import File, FileSystem
+from tickertape.log.segment import Segment
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.parts import Part
+
+
+class AppendResult(NamedTuple):
+    """Offsets are -1 if ``error`` is not NONE; ``log_append_time_ms`` is -1 for CreateTime.
+
+    A ``duplicate`` was in the log before: nothing was appended, the offsets are the first ones.
+    """
+
+    error: ErrorCode
+    base_offset: int = -1
+    last_offset: int = -1
+    log_append_time_ms: int = -1
+    duplicate: bool = False
+    message: str | None = None
+
+
+class ReadResult(NamedTuple):
+    """Whole record batches, ``size`` bytes in all."""
+
+    error: ErrorCode
+    parts: list[Part]
+    size: int
+    message: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SyncTicket:
+    """Everything that must reach the disk before offsets below ``end_offset`` are durable.
+
+    ``run`` may be called in any thread, once; it touches nothing of the log but these files.
+    ``writes`` are checkpoints and snapshots, true only once the files are synced: they come last,
+    and if one fails, that is no loss but a slower recovery (``unwritten`` says why).
+    """
+
+    end_offset: int
+    files: list[File]
+    folders: list[str]
+    writes: list[tuple[str, bytes]]
+    sealed: list[Segment]
+    recovery_point: int
+    fs: FileSystem = field(repr=False)
+    unwritten: str | None = None
+
+    def run(self) -> None:
+        """Sync. Raises StorageError: the log must then be told ``finish_sync(..., ok=False)``."""
+        for file in self.files:
+            file.sync()
+        for folder in dict.fromkeys(self.folders):
+            self.fs.sync_dir(folder)
+        try:
+            for path, content in self.writes:
+                self.fs.write_atomic(path, content)
+        except StorageError as error:
+            self.unwritten = str(error)

@@ -1,0 +1,135 @@
+"""What a produced batch must look like before it may enter a log.
+
+The answers are Kafka's (LogValidator, ProduceRequest.validateRecords). Bodies stay unread, except
+on a compacted topic, where every record needs a key.
+"""
+
+import struct
+from typing import Final
+
+from crc32c import crc32c
+
+from tickertape.base.buffers import Buffer
+from tickertape.log.config import LogConfig
+from tickertape.log.results import AppendResult
+from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD, read_batch_header
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.primitives import DecodeError
+from tickertape.wire.records import read_records
+
+Header = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
+"""As ``wire.batch.BATCH_HEADER`` unpacks it."""
+
+CRC_FROM: Final = 21
+_FRONT: Final = struct.Struct(">qiibI")
+_COMPRESSION: Final = 0x07
+_LOG_APPEND_TIME: Final = 0x08
+_TRANSACTIONAL: Final = 0x10
+_CONTROL: Final = 0x20
+_COMPRESSION_MAX: Final = 4
+_PLAIN: Final = frozenset(range(_COMPRESSION_MAX + 1))
+
+
+def refused(error: ErrorCode, message: str) -> AppendResult:
+    """An answer that says why."""
+    return AppendResult(error, -1, -1, -1, False, message)  # noqa: FBT003  # positional for speed
+
+
+def refuse_bytes(batch: memoryview, config: LogConfig) -> AppendResult | None:
+    """None if the bytes are one whole, undamaged batch of magic 2 that fits."""
+    size = len(batch)
+    if size < BATCH_OVERHEAD:
+        return refused(ErrorCode.CORRUPT_MESSAGE, f"batch of {size} bytes, want at least 61")
+    _, length, _, magic, crc = _FRONT.unpack_from(batch)
+    if magic != 2:
+        return refused(ErrorCode.INVALID_RECORD, f"magic {magic}, want 2")
+    if length + LOG_OVERHEAD != size:
+        return _refuse_length(length + LOG_OVERHEAD, size)
+    if size > config.max_message_bytes or size > config.segment_bytes:
+        return _refuse_size(size, config)
+    if crc32c(batch[CRC_FROM:]) != crc:
+        return refused(ErrorCode.CORRUPT_MESSAGE, "CRC does not match")
+    return None
+
+
+def _refuse_length(claimed: int, size: int) -> AppendResult:
+    if BATCH_OVERHEAD <= claimed < size:
+        return refused(ErrorCode.INVALID_RECORD, "more than one batch, want exactly one")
+    return refused(ErrorCode.CORRUPT_MESSAGE, f"batch says {claimed} bytes, got {size}")
+
+
+def _refuse_size(size: int, config: LogConfig) -> AppendResult:
+    if size > config.max_message_bytes:
+        return refused(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"batch of {size} bytes, max.message.bytes is {config.max_message_bytes}",
+        )
+    return refused(
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+        f"batch of {size} bytes, segment.bytes is {config.segment_bytes}",
+    )
+
+
+def refuse_header(header: Header, config: LogConfig, now_ms: int) -> AppendResult | None:
+    """None if the fields of a client's batch make sense together."""
+    attributes, delta, count = header[5], header[6], header[12]
+    if delta < 0 or count != delta + 1:
+        return refused(ErrorCode.INVALID_RECORD, f"{count} records but last offset delta {delta}")
+    if attributes not in _PLAIN:
+        refusal = _refuse_attributes(attributes)
+        if refusal is not None:
+            return refusal
+    if header[9] >= 0 and (header[11] < 0 or header[10] < 0):
+        return refused(
+            ErrorCode.INVALID_RECORD,
+            f"producer {header[9]}: epoch {header[10]}, sequence {header[11]}, want both >= 0",
+        )
+    ahead = header[8] - now_ms
+    if ahead > config.message_timestamp_after_max_ms or (
+        header[7] >= 0 and now_ms - header[7] > config.message_timestamp_before_max_ms
+    ):
+        return refused(
+            ErrorCode.INVALID_TIMESTAMP,
+            f"timestamps {header[7]} to {header[8]} are too far from now, {now_ms}",
+        )
+    return None
+
+
+def _refuse_attributes(attributes: int) -> AppendResult | None:
+    if attributes & _CONTROL:
+        return refused(ErrorCode.INVALID_RECORD, "clients may not write control batches")
+    if attributes & _TRANSACTIONAL:
+        return refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open on this partition")
+    if attributes & _LOG_APPEND_TIME:
+        return refused(ErrorCode.INVALID_TIMESTAMP, "clients may not set LogAppendTime")
+    if attributes & _COMPRESSION > _COMPRESSION_MAX:
+        return refused(
+            ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+            f"compression {attributes & _COMPRESSION}, want 0 to {_COMPRESSION_MAX}",
+        )
+    return None
+
+
+def refuse_keyless(batch: memoryview, bytes_max: int) -> AppendResult | None:
+    """None if every record has a key: compaction needs one."""
+    try:
+        records = read_records(batch, 0, read_batch_header(batch, 0), bytes_max=bytes_max)
+    except DecodeError as error:
+        return refused(ErrorCode.INVALID_RECORD, str(error))
+    if any(record.key is None for record in records):
+        return refused(
+            ErrorCode.INVALID_RECORD, "a compacted topic cannot take a record without a key"
+        )
+    return None
+
+
+def stamped(batch: Buffer, now_ms: int) -> memoryview:
+    """A copy with LogAppendTime ``now_ms`` and a new CRC."""
+    copy = bytearray(batch)
+    header = list(BATCH_HEADER.unpack_from(copy))
+    header[5] |= _LOG_APPEND_TIME
+    header[8] = now_ms
+    BATCH_HEADER.pack_into(copy, 0, *header)
+    header[4] = crc32c(memoryview(copy)[CRC_FROM:])
+    BATCH_HEADER.pack_into(copy, 0, *header)
+    return memoryview(copy)
