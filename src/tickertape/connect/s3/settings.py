@@ -23,6 +23,7 @@ class SinkSettings:
     tasks_max: int = 1
     rotate_interval_ms: int = -1
     rotate_schedule_interval_ms: int = -1
+    rotate_on_directory_change: bool = True
     flush_idle_ms: int = 60_000
     bucket: str | None = None
     region: str = "us-west-2"
