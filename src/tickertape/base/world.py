@@ -22,6 +22,8 @@ def _storage_errors(what: str, path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"{what} {path}: {error.strerror or error}") from error
+    except ValueError as error:  # what os.fdatasync says of a closed file
+        raise StorageError(f"{what} {path}: {error}") from error
 
 
 class SystemClock:
@@ -115,6 +117,10 @@ class OsFile:
         if fd >= 0:
             with _storage_errors("close", self._path):
                 os.close(fd)
+
+    def __del__(self) -> None:
+        """A file that was deleted while a response or a sync still used it closes with the last."""
+        self.close()
 
 
 class OsFileSystem:
