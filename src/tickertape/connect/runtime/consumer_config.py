@@ -1,0 +1,148 @@
+"""Kafka's Java consumer properties, as users write them, turned into librdkafka's. Pure.
+
+What librdkafka knows under the same name passes as it is; what it spells differently is translated;
+what only the JVM has is dropped with a warning that names it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tickertape.base.errors import MisuseError
+
+RENAMED: Final[dict[str, str]] = {
+    "fetch.max.wait.ms": "fetch.wait.max.ms",
+    "receive.buffer.bytes": "socket.receive.buffer.bytes",
+    "send.buffer.bytes": "socket.send.buffer.bytes",
+    "request.timeout.ms": "socket.timeout.ms",
+    "socket.connection.setup.timeout.ms": "socket.connection.setup.timeout.ms",
+    "sasl.mechanism": "sasl.mechanisms",
+}
+# Ours to decide: reading and committing are part of exactly-once.
+FIXED: Final[dict[str, str]] = {
+    "enable.auto.commit": "we commit after each flush, synchronously",
+    "auto.offset.reset": "",  # handled by the task: see start_policy
+    "isolation.level": "",  # decided by the connector's settings
+    "bootstrap.servers": "",
+    "group.id": "",
+    "enable.partition.eof": "we need to know when a partition is read to its end",
+    "partition.assignment.strategy": "",
+}
+JVM_ONLY_PREFIXES: Final = ("metric", "interceptor.", "key.deserializer", "value.deserializer")
+JVM_ONLY: Final = frozenset({
+    "max.poll.records", "default.api.timeout.ms", "exclude.internal.topics", "client.dns.lookup",
+    "group.protocol", "group.remote.assignor", "auto.include.jmx.reporter", "security.providers",
+    "ssl.provider", "ssl.protocol", "ssl.enabled.protocols", "ssl.keymanager.algorithm",
+    "ssl.trustmanager.algorithm", "ssl.secure.random.implementation", "ssl.truststore.password",
+    "sasl.client.callback.handler.class", "sasl.login.class", "sasl.login.callback.handler.class",
+    "socket.connection.setup.timeout.max.ms", "retry.backoff.max.ms", "metadata.recovery.strategy",
+})  # fmt: skip
+_JAAS_OPTION = re.compile(r'\b(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_TUNING: Final[dict[str, str | int]] = {
+    # librdkafka waits a second when its queue is full: that caps a reader at 140k records/s.
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 200_000,
+    "queued.max.messages.kbytes": 131_072,
+    "fetch.max.bytes": 52_428_800,
+    "max.partition.fetch.bytes": 8_388_608,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerConfig:
+    """``librdkafka``: what to make a consumer with. ``warnings``: what was dropped or changed."""
+
+    librdkafka: dict[str, str | int | bool]
+    warnings: tuple[str, ...]
+
+
+def consumer_config(
+    java: Mapping[str, str], *, bootstrap_servers: str, group_id: str, client_id: str
+) -> ConsumerConfig:
+    """Translate a connector's consumer properties. MisuseError names key, got and want."""
+    found: dict[str, str | int | bool] = {
+        **_TUNING,
+        "client.id": client_id,
+        "session.timeout.ms": 45_000,
+    }
+    warnings: list[str] = []
+    for name, value in java.items():
+        if name in FIXED:
+            if FIXED[name]:
+                warnings.append(f"consumer property {name}={value} has no effect: {FIXED[name]}")
+        elif name in JVM_ONLY or name.startswith(JVM_ONLY_PREFIXES):
+            warnings.append(f"consumer property {name} belongs to the Java client: no effect")
+        elif name == "sasl.jaas.config":
+            found.update(_jaas(value))
+        elif name.startswith("ssl.truststore"):
+            found.update(_truststore(name, value, java))
+        elif value.strip():
+            found[RENAMED.get(name, name)] = value.strip()
+    warnings += _assignment(java)
+    return ConsumerConfig(
+        {
+            **found,
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": group_id,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",  # the task says where to begin: nothing is reset silently
+            "isolation.level": isolation_level(java),
+            "partition.assignment.strategy": "range,roundrobin",
+        },
+        tuple(warnings),
+    )
+
+
+def isolation_level(java: Mapping[str, str]) -> str:
+    """Ours is read_committed: an aborted transaction is no part of a backup. A file may differ."""
+    level = java.get("isolation.level", "read_committed").strip().lower()
+    if level not in {"read_committed", "read_uncommitted"}:
+        raise MisuseError(
+            f"consumer property isolation.level: got {level!r}, want read_committed or"
+            " read_uncommitted"
+        )
+    return level
+
+
+def start_policy(java: Mapping[str, str]) -> str:
+    """Where a new group begins: ``earliest`` (as Connect) or ``latest``."""
+    policy = java.get("auto.offset.reset", "earliest").strip().lower()
+    if policy not in {"earliest", "latest"}:
+        raise MisuseError(
+            f"consumer property auto.offset.reset: got {policy!r}, want earliest or latest"
+        )
+    return policy
+
+
+def _assignment(java: Mapping[str, str]) -> list[str]:
+    wanted = java.get("partition.assignment.strategy", "").lower()
+    if "cooperative" in wanted or "sticky" in wanted:
+        text = "we use range and roundrobin, which take all partitions back before giving any away"
+        return [f"consumer property partition.assignment.strategy={wanted}: {text}"]
+    return []
+
+
+def _jaas(value: str) -> dict[str, str]:
+    options = dict(_JAAS_OPTION.findall(value))
+    if options.keys() != {"username", "password"}:
+        raise MisuseError(
+            "consumer property sasl.jaas.config: want a PLAIN or SCRAM login module with"
+            ' username="..." and password="..."'
+        )
+    plain = {name: re.sub(r"\\(.)", r"\1", text) for name, text in options.items()}
+    return {"sasl.username": plain["username"], "sasl.password": plain["password"]}
+
+
+def _truststore(name: str, value: str, java: Mapping[str, str]) -> dict[str, str]:
+    if name == "ssl.truststore.type":
+        return {}
+    kind = java.get("ssl.truststore.type", "JKS").upper()
+    if kind != "PEM":
+        raise MisuseError(
+            f"consumer property {name}: a {kind} truststore needs a JVM. Export it to PEM and set"
+            " ssl.truststore.type=PEM with the PEM file as ssl.truststore.location"
+        )
+    option = "ssl.ca.pem" if name == "ssl.truststore.certificates" else "ssl.ca.location"
+    return {option: value.strip()}

@@ -1,0 +1,169 @@
+"""One flush, exactly once: intent, objects, manifest, offset, in that order (decision record 0004).
+
+Killed between any two steps, whoever is assigned the partition next finishes this very flush
+(connect.runtime.recovery). Repeated from the start, by us after an error or by somebody who took
+over, every step finds its own work and changes nothing. Nothing here waits or retries; ask again.
+"""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Protocol
+
+from tickertape.base.errors import StorageError, TapeError
+from tickertape.base.ids import TopicPartition
+from tickertape.connect.s3.assemble import BuiltObject, Flush
+from tickertape.connect.s3.intent import (
+    METADATA_BYTES_MAX,
+    IntentReference,
+    encode_intent,
+    encode_reference,
+)
+from tickertape.connect.s3.manifest import ManifestObject, decode_manifest, encode_manifest
+from tickertape.connect.s3.names import intent_key, manifest_key
+from tickertape.objects.store import ObjectStore, PutOutcome, sha256_hex, stored_sha256
+
+_CONTENT_TYPES = {".json": "application/json", ".gz": "application/gzip"}
+
+
+class GroupError(TapeError):
+    """The group coordinator refused or did not answer. ``retriable``: ask the same again later.
+
+    After a retriable error the commit may have been done: repeating it changes nothing.
+    """
+
+    def __init__(self, message: str, *, retriable: bool) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class CommitOutcome(Enum):
+    """What the group coordinator said to a commit."""
+
+    DONE = "done"
+    FENCED = "fenced"  # we are no member of this generation: the partition may be another's
+    TOO_LONG = "too long"  # offset.metadata.max.bytes of the broker
+
+
+class Group(Protocol):
+    """The consumer group, as far as a flush needs it. May be called from any thread."""
+
+    def commit(self, tp: TopicPartition, offset: int, metadata: str) -> CommitOutcome:
+        """Commit synchronously, if membership is still that of the assignment. GroupError."""
+        ...
+
+
+class FlushOutcome(Enum):
+    """How a flush ended."""
+
+    DONE = "done"
+    FENCED = "fenced"  # somebody else owns the partition and will finish or redo it
+
+
+class FlushWriter:
+    """Carries flushes of one connector out. Different partitions may be written in parallel."""
+
+    def __init__(self, *, connector: str, store: ObjectStore, group: Group) -> None:
+        self._connector = connector
+        self._store = store
+        self._group = group
+
+    def write(self, flush: Flush) -> FlushOutcome:
+        """Do all four steps. ObjectStoreError and GroupError leave it to be repeated, or found."""
+        if self._record_intent(flush) is FlushOutcome.FENCED:
+            return FlushOutcome.FENCED
+        stored = [self._put_object(flush.tp, built) for built in flush.objects]
+        self._put_manifest(flush, stored)
+        return self._release(flush)
+
+    def _record_intent(self, flush: Flush) -> FlushOutcome:
+        encoded = encode_intent(flush.intent)
+        outcome = CommitOutcome.TOO_LONG
+        if len(encoded) <= METADATA_BYTES_MAX:
+            outcome = self._group.commit(flush.tp, flush.start, encoded.decode())
+        if outcome is CommitOutcome.TOO_LONG:
+            outcome = self._record_elsewhere(flush, encoded)
+        return FlushOutcome.DONE if outcome is CommitOutcome.DONE else FlushOutcome.FENCED
+
+    def _record_elsewhere(self, flush: Flush, encoded: bytes) -> CommitOutcome:
+        digest = sha256_hex(encoded)
+        key = intent_key(self._connector, flush.tp, flush.start, digest)
+        self._store.put(key, encoded, content_type="application/json")  # EXISTS: the same bytes
+        reference = encode_reference(IntentReference(key, digest))
+        outcome = self._group.commit(flush.tp, flush.start, reference)
+        if outcome is CommitOutcome.TOO_LONG:
+            raise GroupError(
+                f"{flush.tp}: the broker refused {len(reference)} bytes of commit metadata:"
+                " raise its offset.metadata.max.bytes (default 4096)",
+                retriable=False,
+            )
+        return outcome
+
+    def _put_object(self, tp: TopicPartition, built: BuiltObject) -> ManifestObject:
+        content_type = _CONTENT_TYPES.get(built.key[built.key.rfind(".") :])
+        described = ManifestObject(
+            key=built.key,
+            offsets=built.offsets,
+            records=built.records,
+            size=len(built.data),
+            sha256=built.sha256,
+            content_sha256=built.content_sha256,
+        )
+        outcome = self._store.put(
+            built.key, built.data, content_type=content_type or "application/octet-stream"
+        )
+        if outcome is PutOutcome.CREATED or stored_sha256(self._store, built.key) == built.sha256:
+            return described
+        return self._adopt(tp, built, described)
+
+    def _adopt(
+        self, tp: TopicPartition, built: BuiltObject, described: ManifestObject
+    ) -> ManifestObject:
+        """Take an object that holds the same lines, compressed by another hand or version."""
+        stored = self._store.get(built.key)
+        if stored is not None and _content_sha256(built.key, stored) == built.content_sha256:
+            return replace(described, size=len(stored), sha256=sha256_hex(stored))
+        raise StorageError(
+            f"{self._store.url}: {built.key} exists and holds other records than offsets"
+            f" {_spelled(built.offsets)} of {tp}: got {stored and len(stored)} bytes with other"
+            f" content, want {len(built.data)}. Was the topic deleted and created again, or do two"
+            " connectors write here? Move the old objects away, or choose another topics.dir or"
+            " name. Nothing was overwritten and nothing was skipped"
+        )
+
+    def _put_manifest(self, flush: Flush, stored: Sequence[ManifestObject]) -> None:
+        manifest = replace(flush.manifest(), objects=tuple(stored))
+        key = manifest_key(self._connector, flush.tp, flush.start)
+        encoded = encode_manifest(manifest)
+        if self._store.put(key, encoded, content_type="application/json") is PutOutcome.CREATED:
+            return
+        there = self._store.get(key)
+        if there is None or there == encoded:
+            return
+        found = decode_manifest(there)
+        raise StorageError(
+            f"{self._store.url}: {key} exists and describes another flush of {flush.tp}: got"
+            f" offsets {found.start}..{found.end} of topic id {found.topic_id or 'unknown'}, want"
+            f" {manifest.start}..{manifest.end} of {manifest.topic_id or 'unknown'}."
+            " Was the topic deleted and created again? Choose another connector name"
+        )
+
+    def _release(self, flush: Flush) -> FlushOutcome:
+        outcome = self._group.commit(flush.tp, flush.end + 1, "")
+        return FlushOutcome.DONE if outcome is CommitOutcome.DONE else FlushOutcome.FENCED
+
+
+def _content_sha256(key: str, stored: bytes) -> str | None:
+    if not key.endswith(".gz"):
+        return sha256_hex(stored)
+    try:
+        return sha256_hex(gzip.decompress(stored))
+    except (OSError, EOFError, zlib.error):
+        return None  # not a gzip file: not ours
+
+
+def _spelled(offsets: Sequence[tuple[int, int]]) -> str:
+    first, last = offsets[0][0], offsets[-1][1]
+    return f"{first}..{last}"
