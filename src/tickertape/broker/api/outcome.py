@@ -1,0 +1,41 @@
+"""What handlers share: the request they get, and how a response goes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.wire.frame import RequestHeader, response_prefix
+
+
+@dataclass(slots=True)
+class Request:
+    """A request header and where the body starts. ``frame`` is valid during the call only."""
+
+    header: RequestHeader
+    frame: memoryview
+    at: int
+
+    @property
+    def version(self) -> int:
+        """The API version that the client chose."""
+        return self.header.api_version
+
+
+class Response(Protocol):
+    """Any generated response message."""
+
+    def encode(self, version: int) -> bytes:
+        """Its bytes in that version."""
+        ...
+
+
+Handler: TypeAlias = Callable[[Broker, Request, Call], None]
+
+
+def answer(call: Call, header: RequestHeader, response: Response) -> None:
+    """Encode in the client's version and send."""
+    version = header.api_version
+    prefix = response_prefix(header.api_key, version, header.correlation_id)
+    call.answer([prefix + response.encode(version)])

@@ -1,0 +1,226 @@
+"""Produce (key 0), versions 3 to 12. Advertised from 0 (KAFKA-18659), as Kafka 4 does.
+
+Behaviour. One batch of magic 2 per partition; each partition succeeds or fails alone. acks=-1
+answers when the records are on disk, acks=1 when they are written, acks=0 never (on an error the
+connection is closed). A retry of one of an idempotent producer's last five batches is answered
+with the offset it got first, and not before that is durable. An unknown topic is not created
+here: producers create topics through Metadata. When timeoutMs passes before the disk has
+answered: REQUEST_TIMED_OUT, and the records may be there. A failed log: KAFKA_STORAGE_ERROR with
+its reason, also to those who wait.
+
+Versions. 0 to 2 (message sets of magic 0 and 1): every partition answered with
+UNSUPPORTED_VERSION. 3 adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9
+is flexible (KIP-482), 10 the current leader in tags (KIP-951; never needed on one node), 12
+implicit AddPartitions (KIP-890).
+
+Deviations. Transactions are not served: a request with a transactional id, or a batch with the
+transactional bit, gets INVALID_TXN_STATE, which is what Kafka says when no transaction is open.
+Errors name no single records (recordErrors stays empty).
+"""
+
+from typing import Final
+
+from tickertape.base.errors import StorageError
+from tickertape.broker.api.outcome import Request
+from tickertape.broker.api.p00_produce_old import refuse_old_produce
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.topics import INTERNAL_TOPICS
+from tickertape.broker.state.waits import Partition
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.frame import RequestHeader, response_prefix
+from tickertape.wire.produce import (
+    PartitionProduce,
+    PartitionProduced,
+    read_produce_request,
+    write_produce_response,
+)
+
+_NONE: Final = ErrorCode.NONE
+_FIRST_SERVED: Final = 3
+_FIRST_ZSTD: Final = 7
+_ZSTD: Final = 4
+_ATTRIBUTES_LOW_AT: Final = 22
+_COMPRESSION_BITS: Final = 0x07
+_TRANSACTIONAL_BIT: Final = 0x10
+_CONTROL_BIT: Final = 0x20
+
+Produced = list[tuple[str, list[PartitionProduced]]]
+
+
+def produce(broker: Broker, request: Request, call: Call) -> None:
+    """Append, then answer now or once it is durable."""
+    header = request.header
+    version = header.api_version
+    if version < _FIRST_SERVED:
+        refuse_old_produce(request, call)
+        return
+    ask = read_produce_request(request.frame, request.at, version)
+    acks = ask.acks
+    refusal = _refusal(broker, acks, ask.transactional_id)
+    produced: Produced = []
+    unsure: list[tuple[Partition, int, PartitionProduced]] = []  # written, perhaps not durable
+    now_ms = broker.clock.now_ms()
+    for topic, parts in ask.topics:
+        outs: list[PartitionProduced] = []
+        produced.append((topic, outs))
+        for part in parts:
+            out = PartitionProduced(part.index, _NONE)
+            outs.append(out)
+            if refusal is not None:
+                out.error, out.error_message = refusal
+                continue
+            written = _append(broker, topic, part, out, now_ms, version)
+            if written is not None:
+                unsure.append((*written, out))
+    if acks == -1:
+        unsure = [entry for entry in unsure if entry[0].log.durable_offset < entry[1]]
+        if unsure:
+            deadline_ms = broker.clock.monotonic_ms() + max(ask.timeout_ms, 0)
+            WaitingProduce(broker, header, call, produced, deadline_ms).start(unsure)
+            return
+    elif acks == 0:
+        _finish_silently(call, produced)
+        return
+    _answer(call, header, produced)
+
+
+class WaitingProduce:
+    """A Waiter: some of its records are not on disk yet."""
+
+    __slots__ = ("_broker", "_call", "_header", "_open", "_produced", "deadline_ms")
+
+    def __init__(
+        self, broker: Broker, header: RequestHeader, call: Call, produced: Produced,
+        deadline_ms: int,
+    ) -> None:  # fmt: skip
+        self.deadline_ms = deadline_ms
+        self._broker = broker
+        self._header = header
+        self._call = call
+        self._produced = produced
+        self._open: dict[int, PartitionProduced] = {}
+
+    def start(self, unsure: list[tuple[Partition, int, PartitionProduced]]) -> None:
+        """Wait for each (partition, first offset that need not be durable)."""
+        durability = self._broker.durability
+        durability.waits.add(self)
+        for slot, (_, _, out) in enumerate(unsure):
+            self._open[slot] = out
+        for slot, (partition, until, _) in enumerate(unsure):
+            durability.wait(partition, until, self, slot)
+
+    def settle(self, slot: int, error: ErrorCode, message: str | None) -> None:
+        """One partition is done."""
+        out = self._open.pop(slot, None)
+        if out is None:
+            return  # it took too long, and has been answered
+        if error is not _NONE:
+            _refuse(out, error, message)
+        if not self._open:
+            self._broker.durability.waits.remove(self)
+            _answer(self._call, self._header, self._produced)
+
+    def expire(self) -> None:
+        """The client's timeout has passed: its records are written, and maybe durable."""
+        unanswered, self._open = self._open, {}
+        for out in unanswered.values():
+            _refuse(out, ErrorCode.REQUEST_TIMED_OUT, "the disk has not confirmed the write yet")
+        _answer(self._call, self._header, self._produced)
+
+
+def _refusal(
+    broker: Broker, acks: int, transactional_id: str | None
+) -> tuple[ErrorCode, str] | None:
+    """A reason to refuse all partitions alike."""
+    if transactional_id is not None:
+        return ErrorCode.INVALID_TXN_STATE, "transactions are not served by this broker"
+    if acks not in {-1, 0, 1}:
+        return ErrorCode.INVALID_REQUIRED_ACKS, f"acks {acks}; want -1, 0 or 1"
+    waits_max = broker.settings.produce_waits_max
+    if len(broker.durability.waits) >= waits_max:
+        return (
+            ErrorCode.NOT_ENOUGH_REPLICAS,  # retriable, and promises that nothing was appended
+            f"{waits_max} requests wait for the disk already",
+        )
+    return None
+
+
+def _append(
+    broker: Broker, topic: str, part: PartitionProduce, out: PartitionProduced,
+    now_ms: int, version: int,
+) -> tuple[Partition, int] | None:  # fmt: skip
+    """Append one partition's batch; (partition, offset after it) if that worked, else ``out``."""
+    try:
+        partition = broker.topics.partition(topic, part.index)
+    except StorageError as error:
+        _refuse(out, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+        return None
+    records = part.records
+    if partition is None:
+        _refuse(out, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, None)
+        return None
+    if records is None or topic in INTERNAL_TOPICS:
+        _refuse(out, *_not_writable(topic))
+        return None
+    refusal = _batch_refusal(records, version)
+    if refusal is not None:
+        _refuse(out, *refusal)
+        return None
+    log = partition.log
+    result = log.append(records, now_ms)
+    if result.error is not _NONE:
+        if partition.waiting:
+            partition.settle()  # if the log has failed, nobody waits for it in vain
+        _refuse(out, result.error, result.message)
+        return None
+    if not result.duplicate:
+        broker.durability.appended(partition)
+    out.base_offset = result.base_offset
+    out.log_append_time_ms = result.log_append_time_ms
+    out.log_start_offset = log.log_start_offset
+    return partition, result.last_offset + 1
+
+
+def _not_writable(topic: str) -> tuple[ErrorCode, str]:
+    if topic in INTERNAL_TOPICS:
+        return ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} is the broker's own"
+    return ErrorCode.INVALID_RECORD, "got no records, want one record batch"
+
+
+def _batch_refusal(records: memoryview, version: int) -> tuple[ErrorCode, str] | None:
+    """What the log does not know about a batch: who may write it, and in which version."""
+    if len(records) <= _ATTRIBUTES_LOW_AT:
+        return ErrorCode.INVALID_RECORD, f"got {len(records)} bytes, want one record batch"
+    attributes = records[_ATTRIBUTES_LOW_AT]
+    if attributes & _CONTROL_BIT:
+        return ErrorCode.INVALID_RECORD, "clients cannot write control batches"
+    if attributes & _TRANSACTIONAL_BIT:
+        return ErrorCode.INVALID_TXN_STATE, "no transaction is open on this partition"
+    if version < _FIRST_ZSTD and attributes & _COMPRESSION_BITS == _ZSTD:
+        return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later"
+    return None
+
+
+def _refuse(out: PartitionProduced, error: ErrorCode, message: str | None) -> None:
+    out.error = error
+    out.error_message = message
+    out.base_offset = -1
+    out.log_append_time_ms = -1
+
+
+def _answer(call: Call, header: RequestHeader, produced: Produced) -> None:
+    version = header.api_version
+    prefix = response_prefix(header.api_key, version, header.correlation_id)
+    call.answer([prefix + write_produce_response(version, produced)])
+
+
+def _finish_silently(call: Call, produced: Produced) -> None:
+    """acks=0: the only way to tell a client of an error is to hang up, as Kafka does."""
+    for topic, outs in produced:
+        for out in outs:
+            if out.error:
+                error = ErrorCode(out.error).name
+                call.close(f"produce with acks=0 to {topic}-{out.index}: {error}")
+                return
+    call.no_answer()

@@ -1,0 +1,183 @@
+"""Fetch (key 1), versions 4 to 12.
+
+Behaviour. Whole batches from the one that holds fetchOffset, all below the high watermark, which
+is the durable offset: no consumer reads what a crash can take back. The first batch of a response
+is sent whole even if it exceeds maxBytes and partitionMaxBytes (KIP-74). With less than minBytes
+and no error the request sleeps until a watched partition advances or maxWaitMs has passed.
+read_committed is served; there are no transactions, so the last stable offset is the high
+watermark and aborted is empty.
+
+Versions. 5 log start offset, 7 sessions (KIP-227), 9 leader epoch fencing (KIP-320), 11 rack id
+(KIP-392), 12 flexible, last fetched epoch (KIP-595).
+
+Deviations. Sessions are declined: the answer's session id is always 0, which clients must accept,
+and an incremental request gets FETCH_SESSION_ID_NOT_FOUND. A diverging epoch is never sent: only
+followers ask for it, and consumers find truncation by OffsetForLeaderEpoch. There are no
+followers: replicaId is not looked at. Batches are sent as stored, never converted for an older
+version.
+"""
+
+from typing import Final
+
+from tickertape.base.errors import StorageError
+from tickertape.broker.api.outcome import Request
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.waits import Partition
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.fetch import (
+    FetchedPartition,
+    FetchPartition,
+    FetchRequest,
+    read_fetch_request,
+    write_fetch_response,
+)
+from tickertape.wire.frame import RequestHeader, response_prefix
+from tickertape.wire.parts import Part
+
+_NONE: Final = ErrorCode.NONE
+_READ_COMMITTED: Final = 1
+_SESSIONLESS: Final = frozenset({0, -1})  # epochs of a full request: open a session, or none
+_WAIT_MS_MAX: Final = 600_000
+
+
+def fetch(broker: Broker, request: Request, call: Call) -> None:
+    """Answer at once if there is enough to send, else sleep."""
+    header = request.header
+    ask = read_fetch_request(request.frame, request.at, header.api_version)
+    if ask.session_epoch not in _SESSIONLESS:
+        _answer(call, header, [], ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        return
+    reading = _Reading(broker, ask)
+    if ask.max_wait_ms > 0 and not reading.is_enough and not broker.fetch_waits.is_full():
+        wait_ms = min(ask.max_wait_ms, _WAIT_MS_MAX)
+        sleeper = SleepingFetch(broker, header, call, ask, wait_ms)
+        broker.fetch_waits.add(sleeper, reading.watched)
+        return
+    _answer(call, header, reading.topics, _NONE)
+
+
+class SleepingFetch:
+    """A Sleeper: a long poll."""
+
+    __slots__ = ("_ask", "_broker", "_call", "_header", "deadline_ms")
+
+    def __init__(
+        self, broker: Broker, header: RequestHeader, call: Call, ask: FetchRequest, wait_ms: int
+    ) -> None:
+        self.deadline_ms = broker.clock.monotonic_ms() + wait_ms
+        self._broker = broker
+        self._header = header
+        self._call = call
+        self._ask = ask
+
+    def wake(self, *, due: bool) -> bool:
+        """Look again; answer if there is enough or the time is up."""
+        if not self._call.alive():
+            self._broker.fetch_waits.remove(self)
+            self._call.no_answer()
+            return True
+        reading = _Reading(self._broker, self._ask)
+        if not (due or reading.is_enough):
+            return False
+        self._broker.fetch_waits.remove(self)
+        _answer(self._call, self._header, reading.topics, _NONE)
+        return True
+
+
+class _Reading:
+    """One pass over all partitions of a request, within its byte budget."""
+
+    __slots__ = (
+        "_budget",
+        "_failed",
+        "_min_bytes",
+        "_read_committed",
+        "_size",
+        "topics",
+        "watched",
+    )
+
+    def __init__(self, broker: Broker, ask: FetchRequest) -> None:
+        self.topics: list[tuple[str, list[FetchedPartition]]] = []
+        self.watched: list[Partition] = []
+        self._budget = min(ask.max_bytes, broker.settings.fetch_max_bytes)
+        self._min_bytes = ask.min_bytes
+        self._read_committed = ask.isolation_level == _READ_COMMITTED
+        self._size = 0
+        self._failed = False
+        for topic, parts in ask.topics:
+            self.topics.append((topic, [self._read(broker, topic, part) for part in parts]))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether to answer at once."""
+        return self._failed or self._size >= self._min_bytes or not self.watched
+
+    def _read(self, broker: Broker, topic: str, part: FetchPartition) -> FetchedPartition:
+        try:
+            partition = broker.topics.partition(topic, part.index)
+        except StorageError:
+            return self._refuse(part, ErrorCode.KAFKA_STORAGE_ERROR)
+        if partition is None:
+            return self._refuse(part, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        log = partition.log
+        epoch = part.current_leader_epoch
+        if epoch >= 0 and epoch != log.leader_epoch:
+            behind = epoch < log.leader_epoch
+            return self._refuse(
+                part,
+                ErrorCode.FENCED_LEADER_EPOCH if behind else ErrorCode.UNKNOWN_LEADER_EPOCH,
+            )
+        high_watermark, start = log.durable_offset, log.log_start_offset
+        offset = part.fetch_offset
+        if not start <= offset <= log.end_offset:
+            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE, partition)
+        self.watched.append(partition)
+        parts: list[Part] = []
+        size, error = 0, _NONE
+        left = self._budget - self._size
+        if offset < high_watermark and left > 0:
+            result = log.read(
+                offset,
+                min(part.partition_max_bytes, left),
+                below=high_watermark,
+                at_least_one=self._size == 0,
+            )
+            parts, size, error = result.parts, result.size, result.error
+            self._size += size
+            self._failed |= error is not _NONE
+        return FetchedPartition(
+            part.index,
+            error,
+            high_watermark,
+            high_watermark,
+            start,
+            [] if self._read_committed else None,
+            parts,
+            size,
+        )
+
+    def _refuse(
+        self, part: FetchPartition, error: ErrorCode, partition: Partition | None = None
+    ) -> FetchedPartition:
+        self._failed = True
+        high_watermark = start = -1
+        if partition is not None:
+            high_watermark = partition.log.durable_offset
+            start = partition.log.log_start_offset
+        aborted: list[tuple[int, int]] | None = [] if self._read_committed else None
+        return FetchedPartition(
+            part.index, error, high_watermark, high_watermark, start, aborted, [], 0
+        )
+
+
+def _answer(
+    call: Call,
+    header: RequestHeader,
+    topics: list[tuple[str, list[FetchedPartition]]],
+    error: ErrorCode,
+) -> None:
+    version = header.api_version
+    prefix: list[Part] = [response_prefix(header.api_key, version, header.correlation_id)]
+    call.answer(prefix + write_fetch_response(version, topics, error=error))

@@ -1,0 +1,139 @@
+"""Metadata (key 3), versions 0 to 12.
+
+Behaviour. One broker, which leads and is the controller. A named topic that does not exist is
+created with num.partitions if auto.create.topics.enable and the request allow it, and is in the
+answer at once. A null list (version 0: an empty one) means all topics.
+
+Versions. 1 controller and internal flag, 2 cluster id, 4 the client's auto-create flag, 5 offline
+replicas, 7 leader epoch, 8 authorised operations (KIP-430; there is no authoriser, so all), 9
+flexible, 10 topic ids (KIP-516), 11 no more cluster operations, 12 look-up by id.
+
+Deviations. Look-up by id is answered from version 10 on, where Kafka begins at 12.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from tickertape.base.errors import StorageError
+from tickertape.broker.api.new_topics import name_refusal
+from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.topic_ids import NO_TOPIC_ID
+from tickertape.broker.state.topics import Topic
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+    read_metadata_request,
+    wants_all,
+)
+
+_NOT_ASKED: Final = -(2**31)
+# Bits are Kafka's AclOperation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
+# cluster action 9, describe configs 10, alter configs 11, idempotent write 12.
+_TOPIC_OPERATIONS: Final = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
+_CLUSTER_OPERATIONS: Final = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
+
+
+def metadata(broker: Broker, request: Request, call: Call) -> None:
+    """Describe this broker and the topics asked for."""
+    ask = read_metadata_request(request.frame, request.at, request.version)
+    settings = broker.settings
+    with_operations = ask.include_topic_authorized_operations
+    if wants_all(ask, request.version):
+        topics = [
+            _described(broker, topic, with_operations=with_operations) for topic in broker.topics
+        ]
+    else:
+        topics = [_asked(broker, wanted, ask) for wanted in ask.topics or ()]
+    response = MetadataResponse(
+        brokers=[
+            MetadataResponseBroker(
+                node_id=settings.node_id,
+                host=settings.advertised_host,
+                port=settings.advertised_port,
+                rack=settings.rack,
+            )
+        ],
+        cluster_id=broker.cluster_id,
+        controller_id=settings.node_id,
+        topics=topics,
+        cluster_authorized_operations=_CLUSTER_OPERATIONS
+        if ask.include_cluster_authorized_operations
+        else _NOT_ASKED,
+    )
+    answer(call, request.header, response)
+
+
+def _asked(
+    broker: Broker,
+    wanted: MetadataRequestTopic,
+    ask: MetadataRequest,
+) -> MetadataResponseTopic:
+    with_operations = ask.include_topic_authorized_operations
+    if wanted.name is None or wanted.topic_id != NO_TOPIC_ID:
+        by_id = broker.topics.by_id(wanted.topic_id)
+        if by_id is None:
+            return _refused(ErrorCode.UNKNOWN_TOPIC_ID, None, wanted.topic_id)
+        return _described(broker, by_id, with_operations=with_operations)
+    topic = broker.topics.get(wanted.name)
+    if topic is None:
+        made = _auto_create(broker, wanted.name, may_create=ask.allow_auto_topic_creation)
+        if isinstance(made, ErrorCode):
+            return _refused(made, wanted.name)
+        topic = made
+    return _described(broker, topic, with_operations=with_operations)
+
+
+def _auto_create(broker: Broker, name: str, *, may_create: bool) -> Topic | ErrorCode:
+    refusal = name_refusal(broker, name)
+    if refusal is not None:
+        return refusal[0]
+    if not (may_create and broker.settings.auto_create_topics_enable):
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    try:
+        return broker.create_topic(name, broker.settings.num_partitions, {})
+    except StorageError as error:
+        broker.notice(f"topic {name} could not be created: {error}")
+        return ErrorCode.KAFKA_STORAGE_ERROR
+
+
+def _described(broker: Broker, topic: Topic, *, with_operations: bool) -> MetadataResponseTopic:
+    node_id = broker.settings.node_id
+    return MetadataResponseTopic(
+        error_code=ErrorCode.NONE,
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.is_internal,
+        partitions=[
+            MetadataResponsePartition(
+                error_code=ErrorCode.NONE,
+                partition_index=index,
+                leader_id=node_id,
+                leader_epoch=0 if partition is None else partition.log.leader_epoch,
+                replica_nodes=[node_id],
+                isr_nodes=[node_id],
+                offline_replicas=[],
+            )
+            for index, partition in enumerate(topic.partitions)
+        ],
+        topic_authorized_operations=_TOPIC_OPERATIONS if with_operations else _NOT_ASKED,
+    )
+
+
+def _refused(
+    error: ErrorCode, name: str | None, topic_id: UUID = NO_TOPIC_ID
+) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        error_code=error,
+        name=name,
+        topic_id=topic_id,
+        is_internal=False,
+        partitions=[],
+        topic_authorized_operations=_NOT_ASKED,
+    )

@@ -1,0 +1,99 @@
+"""OffsetCommit (key 8), versions 2 to 9.
+
+Behaviour. The group's checks come first and refuse the whole request (order of Kafka's
+ClassicGroup.validateOffsetCommit); then each partition is checked alone. What remains becomes
+records of __consumer_offsets, and the answer waits until they are on disk. The metadata string is
+kept as it is, up to offset.metadata.max.bytes. Generation -1 without a member: only while the
+group is empty.
+
+Versions. 2 to 4 retention time (kept per offset), 6 leader epoch, 7 static members (KIP-345), 8
+flexible, 9 is the same for classic groups (KIP-848 adds codes for the new ones).
+
+Deviations. None known.
+"""
+
+from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.groups import Membership, coordinator_error
+from tickertape.broker.state.offset_records import Committed, TopicIndex
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitResponse,
+    OffsetCommitResponsePartition,
+    OffsetCommitResponseTopic,
+)
+
+
+def offset_commit(broker: Broker, request: Request, call: Call) -> None:
+    """Check, store, and answer when it is durable."""
+    header = request.header
+    ask, _ = OffsetCommitRequest.decode(request.frame, request.at, header.api_version)
+    who = Membership(
+        member_id=ask.member_id,
+        instance_id=ask.group_instance_id,
+        generation=ask.generation_id_or_member_epoch,
+    )
+    refusal = broker.groups.may_commit(ask.group_id, who)
+    offsets: dict[TopicIndex, Committed] = {}
+    errors: dict[TopicIndex, ErrorCode] = {}
+    now_ms = broker.clock.now_ms()
+    for topic in ask.topics:
+        for part in topic.partitions:
+            where = (topic.name, part.partition_index)
+            error = refusal or _fault(broker, where, part)
+            if error:
+                errors[where] = error
+            else:
+                offsets[where] = _committed(part, now_ms, ask.retention_time_ms)
+
+    def done(outcome: ErrorCode) -> None:
+        code = coordinator_error(outcome)
+        answer(call, header, _response(ask, errors, code))
+
+    if offsets:
+        broker.groups.commit(ask.group_id, offsets, done)
+    else:
+        done(ErrorCode.NONE)
+
+
+def _fault(broker: Broker, where: TopicIndex, part: OffsetCommitRequestPartition) -> ErrorCode:
+    name, index = where
+    topic = broker.topics.get(name)
+    if topic is None or not 0 <= index < len(topic.partitions):
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if len((part.committed_metadata or "").encode()) > broker.settings.offset_metadata_max_bytes:
+        return ErrorCode.OFFSET_METADATA_TOO_LARGE
+    return ErrorCode.NONE
+
+
+def _committed(part: OffsetCommitRequestPartition, now_ms: int, retention_ms: int) -> Committed:
+    return Committed(
+        part.committed_offset,
+        part.committed_leader_epoch,
+        part.committed_metadata or "",
+        now_ms,
+        now_ms + retention_ms if retention_ms >= 0 else -1,
+    )
+
+
+def _response(
+    ask: OffsetCommitRequest, errors: dict[TopicIndex, ErrorCode], stored: ErrorCode
+) -> OffsetCommitResponse:
+    return OffsetCommitResponse(
+        topics=[
+            OffsetCommitResponseTopic(
+                name=topic.name,
+                partitions=[
+                    OffsetCommitResponsePartition(
+                        partition_index=part.partition_index,
+                        error_code=errors.get((topic.name, part.partition_index), stored),
+                    )
+                    for part in topic.partitions
+                ],
+            )
+            for topic in ask.topics
+        ]
+    )

@@ -1,0 +1,111 @@
+"""OffsetFetch (key 9), versions 1 to 9.
+
+Behaviour. Durable commits only: offset, leader epoch and the metadata string as committed. A
+partition without a commit has offset -1 and no error, also in a group that nobody knows. A null
+topic list asks for all of a group's offsets.
+
+Versions. 2 null topics and a group error code, 5 leader epoch, 6 flexible, 7 require stable
+(KIP-447), 8 several groups in one request (KIP-709), 9 member id and epoch, which concern only
+the newer groups.
+
+Deviations. There are no transactions, so every offset is stable and requireStable changes
+nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.offset_records import Committed
+from tickertape.wire.schema.offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchResponse,
+    OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+)
+
+_FIRST_WITH_GROUPS: Final = 8
+_NO_COMMIT: Final = Committed(-1, -1, "", -1)
+
+Wanted = list[tuple[str, list[tuple[int, Committed]]]]
+
+
+class _Topic(Protocol):
+    name: str
+    partition_indexes: list[int]
+
+
+def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
+    """Look up each group."""
+    ask, _ = OffsetFetchRequest.decode(request.frame, request.at, request.version)
+    if request.version >= _FIRST_WITH_GROUPS:
+        response = OffsetFetchResponse(
+            groups=[
+                OffsetFetchResponseGroup(
+                    group_id=group.group_id,
+                    topics=_in_groups(_look_up(broker, group.group_id, group.topics)),
+                )
+                for group in ask.groups
+            ]
+        )
+    else:
+        wanted = _look_up(broker, ask.group_id, ask.topics)
+        response = OffsetFetchResponse(topics=_alone(wanted))
+    answer(call, request.header, response)
+
+
+def _look_up(broker: Broker, group_id: str, topics: Sequence[_Topic] | None) -> Wanted:
+    offsets = broker.groups.offsets.of_group(group_id)
+    if topics is not None:
+        return [
+            (
+                topic.name,
+                [(i, offsets.get((topic.name, i), _NO_COMMIT)) for i in topic.partition_indexes],
+            )
+            for topic in topics
+        ]
+    by_topic: dict[str, list[tuple[int, Committed]]] = {}
+    for (name, index), committed in sorted(offsets.items()):
+        by_topic.setdefault(name, []).append((index, committed))
+    return list(by_topic.items())
+
+
+def _in_groups(wanted: Wanted) -> list[OffsetFetchResponseTopics]:
+    return [
+        OffsetFetchResponseTopics(
+            name=name,
+            partitions=[
+                OffsetFetchResponsePartitions(
+                    partition_index=index,
+                    committed_offset=committed.offset,
+                    committed_leader_epoch=committed.leader_epoch,
+                    metadata=committed.metadata,
+                )
+                for index, committed in partitions
+            ],
+        )
+        for name, partitions in wanted
+    ]
+
+
+def _alone(wanted: Wanted) -> list[OffsetFetchResponseTopic]:
+    return [
+        OffsetFetchResponseTopic(
+            name=name,
+            partitions=[
+                OffsetFetchResponsePartition(
+                    partition_index=index,
+                    committed_offset=committed.offset,
+                    committed_leader_epoch=committed.leader_epoch,
+                    metadata=committed.metadata,
+                )
+                for index, committed in partitions
+            ],
+        )
+        for name, partitions in wanted
+    ]

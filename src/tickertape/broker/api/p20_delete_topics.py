@@ -1,0 +1,74 @@
+"""DeleteTopics (key 20), versions 1 to 6.
+
+Behaviour. The topic is gone, durably, before the answer; its space is given back later. Offsets
+committed in it are removed, requests that wait on it are sent away.
+
+Versions. 4 flexible, 5 error messages, 6 by topic id (KIP-516).
+
+Deviations. The broker's own topics cannot be deleted: INVALID_TOPIC_EXCEPTION.
+"""
+
+from typing import Final
+
+from tickertape.base.errors import StorageError
+from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.topic_ids import NO_TOPIC_ID
+from tickertape.broker.state.topics import Topic
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.delete_topics import (
+    DeletableTopicResult,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DeleteTopicState,
+)
+
+_FIRST_WITH_IDS: Final = 6
+
+
+def delete_topics(broker: Broker, request: Request, call: Call) -> None:
+    """Delete each topic."""
+    ask, _ = DeleteTopicsRequest.decode(request.frame, request.at, request.version)
+    wanted = ask.topics
+    if request.version < _FIRST_WITH_IDS:
+        wanted = [DeleteTopicState(name=name) for name in ask.topic_names]
+    responses = [_delete(broker, state) for state in wanted]
+    answer(call, request.header, DeleteTopicsResponse(responses=responses))
+
+
+def _delete(broker: Broker, wanted: DeleteTopicState) -> DeletableTopicResult:
+    topic, error, message = _find(broker, wanted)
+    result = DeletableTopicResult(
+        name=wanted.name, topic_id=wanted.topic_id, error_code=error, error_message=message
+    )
+    if topic is None:
+        return result
+    result.name, result.topic_id = topic.name, topic.topic_id
+    if topic.is_internal:
+        result.error_code = ErrorCode.INVALID_TOPIC_EXCEPTION
+        result.error_message = f"{topic.name} is the broker's own"
+        return result
+    try:
+        broker.delete_topic(topic)
+    except StorageError as failure:
+        result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+        result.error_message = str(failure)
+    return result
+
+
+def _find(broker: Broker, wanted: DeleteTopicState) -> tuple[Topic | None, ErrorCode, str | None]:
+    by_id = wanted.topic_id != NO_TOPIC_ID
+    if by_id and wanted.name is not None:
+        return None, ErrorCode.INVALID_REQUEST, "got a name and an id; want one of the two"
+    if by_id:
+        topic = broker.topics.by_id(wanted.topic_id)
+        if topic is None:
+            return None, ErrorCode.UNKNOWN_TOPIC_ID, f"no topic has the id {wanted.topic_id}"
+        return topic, ErrorCode.NONE, None
+    if wanted.name is None:
+        return None, ErrorCode.INVALID_REQUEST, "got neither a name nor an id"
+    topic = broker.topics.get(wanted.name)
+    if topic is None:
+        return None, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {wanted.name!r}"
+    return topic, ErrorCode.NONE, None

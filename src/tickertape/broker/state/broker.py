@@ -1,0 +1,195 @@
+"""The broker core: owns all state, is told what happens, never blocks on anything but file writes.
+
+The shell feeds it requests (broker.api.dispatch), time (``tick``) and finished syncs
+(``synced``), all from one thread. What it must do in return: sync the logs in ``dirty`` and run
+``compaction_jobs`` in other threads, write ``take_notices`` to its log, and call ``tick`` again
+when that says so.
+"""
+
+from base64 import urlsafe_b64encode
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tickertape.base.errors import StorageError
+from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.broker.state.durability import Durability
+from tickertape.broker.state.groups import Groups
+from tickertape.broker.state.offsets import OffsetsLog
+from tickertape.broker.state.producer_ids import ProducerIds
+from tickertape.broker.state.settings import BrokerSettings
+from tickertape.broker.state.topic_ids import random_topic_id
+from tickertape.broker.state.topics import Topic, TopicRegistry
+from tickertape.broker.state.waits import FetchWaits, Partition
+from tickertape.log.data_dir import (
+    MetaProperties,
+    mark_clean,
+    read_meta_properties,
+    take_clean_mark,
+    write_meta_properties,
+)
+from tickertape.log.partition import PartitionLog
+from tickertape.log.recovery import RecoveryReport
+
+_NOTICES_MAX: Final = 1_000
+_IDLE_MS: Final = 60_000  # the longest that tick lets the shell sleep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReport:
+    """What ``start`` found, for the shell to log."""
+
+    clean: bool
+    recovered: list[tuple[str, RecoveryReport]] = field(default_factory=list)
+    deletions_finished: list[str] = field(default_factory=list)
+    folders_ignored: list[str] = field(default_factory=list)
+    groups: int = 0
+
+
+class Broker:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        fs: FileSystem,
+        clock: Clock,
+        rng: Rng,
+        settings: BrokerSettings,
+        data_dir: str,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.durability = Durability(settings.fsync)
+        self.fetch_waits = FetchWaits(settings.fetch_waits_max)
+        self.topics = TopicRegistry(fs, clock, data_dir, settings.log)
+        self.producer_ids = ProducerIds(fs, data_dir)
+        self._rng = rng
+        self._fs = fs
+        self._data_dir = data_dir
+        offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
+        self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
+        self.cluster_id = ""
+        self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
+        now_ms = clock.monotonic_ms()
+        self._retention_due_ms = now_ms + settings.log_retention_check_interval_ms
+        self._offsets_due_ms = now_ms + settings.offsets_retention_check_interval_ms
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> StartReport:
+        """Open all logs, recovering them if the last stop was not clean; load the groups.
+
+        StorageError if the data directory cannot be used as it is.
+        """
+        self._fs.make_dir(self._data_dir)
+        self.cluster_id = self._own_data_dir()
+        clean = take_clean_mark(self._fs, self._data_dir)
+        self.producer_ids.load()
+        loaded = self.topics.load(clean=clean)
+        groups = self.groups.load()
+        return StartReport(
+            clean=clean,
+            recovered=loaded.recovered,
+            deletions_finished=loaded.deletions_finished,
+            folders_ignored=loaded.folders_ignored,
+            groups=groups,
+        )
+
+    def stop(self) -> bool:
+        """Close all logs; the shell has synced them. True if the next start need not recover.
+
+        StorageError if the disk refuses; then the next start recovers.
+        """
+        clean = True
+        for log in self.topics.logs():
+            try:
+                log.close(clean=True)
+            except StorageError as error:
+                clean = False
+                self.notice(f"{log.folder}: not closed in order: {error}")
+        if clean:
+            mark_clean(self._fs, self._data_dir)
+        return clean
+
+    def tick(self) -> int:
+        """Do everything that is due; returns ms until there is more (at least 1)."""
+        now_ms = self.clock.monotonic_ms()
+        if now_ms >= self._retention_due_ms:
+            self._retention_due_ms = now_ms + self.settings.log_retention_check_interval_ms
+            self._apply_retention()
+        if now_ms >= self._offsets_due_ms:
+            self._offsets_due_ms = now_ms + self.settings.offsets_retention_check_interval_ms
+            self.groups.expire_offsets()
+        groups_ms = self.groups.tick(now_ms)
+        fetches_ms = self.fetch_waits.expire(now_ms)
+        due_ms = min(groups_ms, fetches_ms, self.durability.waits.expire(now_ms))
+        due_ms = min(due_ms, self._retention_due_ms, self._offsets_due_ms, now_ms + _IDLE_MS)
+        return max(1, due_ms - now_ms)
+
+    def dirty(self) -> list[PartitionLog]:
+        """Logs with unsynced appends; each stays in the list until ``synced`` is told of it."""
+        return self.durability.dirty()
+
+    def synced(self, logs: Iterable[PartitionLog]) -> None:
+        """``finish_sync`` has been called on these: answer those who waited for it."""
+        self.durability.synced(logs)
+
+    def notice(self, line: str) -> None:
+        """Keep a line for the operator; the oldest go when nobody takes them."""
+        self._notices.append(line)
+
+    def take_notices(self) -> list[str]:
+        """What an operator should read; one line each. Handing them over empties the list."""
+        notices = list(self._notices)
+        self._notices.clear()
+        return notices
+
+    def _own_data_dir(self) -> str:
+        """The cluster id; made up and written down in a new data directory."""
+        meta = read_meta_properties(self._fs, self._data_dir)
+        node_id = self.settings.node_id
+        if meta is None:
+            token = urlsafe_b64encode(random_topic_id(self._rng).bytes).decode().rstrip("=")
+            meta = MetaProperties(cluster_id=token, node_id=node_id)
+            write_meta_properties(self._fs, self._data_dir, meta)
+        elif meta.node_id != node_id:
+            raise StorageError(
+                f"{self._data_dir} belongs to node {meta.node_id}; this broker is node {node_id}"
+            )
+        return meta.cluster_id
+
+    # -- topics ------------------------------------------------------------------------------
+
+    def create_topic(self, name: str, partitions: int, configs: Mapping[str, str]) -> Topic:
+        """Make a checked topic durably. StorageError if the disk refuses."""
+        return self.topics.create(name, random_topic_id(self._rng), partitions, configs)
+
+    def delete_topic(self, topic: Topic) -> None:
+        """Delete durably, with the offsets committed in it. StorageError: it is still there."""
+        self.topics.delete(topic)
+        for partition in topic.partitions:
+            if partition is not None:
+                self.durability.forget(partition)
+        self.groups.topic_deleted(topic.name)
+
+    def _apply_retention(self) -> None:
+        for partition in self.topics.opened():
+            self._maintain(partition)
+        try:
+            self.topics.sweep()
+        except StorageError as error:
+            self.notice(f"deleted topics still take space: {error}")
+
+    def _maintain(self, partition: Partition) -> None:
+        name = f"{partition.topic}-{partition.index}"
+        try:
+            partition.log.roll_if_due(self.clock.now_ms())
+            removed = partition.log.apply_retention(self.clock.now_ms())
+        except StorageError as error:
+            self.notice(f"{name}: retention failed: {error}")
+            return
+        self.durability.maintained(partition)
+        if removed:
+            self.notice(f"{name}: retention: {', '.join(removed)}")

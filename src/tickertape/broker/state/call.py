@@ -1,0 +1,33 @@
+"""One request in flight, as the core sees it. The shell implements it; tests collect with a fake.
+
+Exactly one of ``answer``, ``no_answer`` and ``close`` is called, once, in the handler or later from
+``tick`` or ``synced``. Calls after the connection is gone are allowed and do nothing.
+"""
+
+from typing import Protocol
+
+from tickertape.wire.parts import Part
+
+
+class Call(Protocol):
+    """See the module."""
+
+    peer: str
+    client_id: str | None
+    connection_id: int
+
+    def answer(self, parts: list[Part]) -> None:
+        """Send the whole response, its header included, without the size prefix."""
+        ...
+
+    def no_answer(self) -> None:
+        """The protocol wants silence here (produce with acks=0)."""
+        ...
+
+    def close(self, reason: str) -> None:
+        """Drop the connection."""
+        ...
+
+    def alive(self) -> bool:
+        """True while somebody is there to read the answer."""
+        ...

@@ -1,0 +1,323 @@
+"""The group coordinator: all groups of this broker, their timers, their committed offsets.
+
+Feeds requests and time to the Group machines and performs the effects they ask for: answers go to
+their tickets, Save becomes a record of ``__consumer_offsets`` and comes back when it is durable.
+Everything is rebuilt from that topic at start.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+from uuid import UUID
+
+from tickertape.base.ports import Clock, Rng
+from tickertape.broker.state.durability import Durability
+from tickertape.broker.state.group import NEVER_MS, Group
+from tickertape.broker.state.group_types import (
+    Effect,
+    GroupLimits,
+    GroupState,
+    JoinAnswer,
+    JoinAsk,
+    Save,
+    SyncAnswer,
+    SyncAsk,
+)
+from tickertape.broker.state.offset_records import (
+    Committed,
+    OffsetChange,
+    StoredGroup,
+    TopicIndex,
+    group_record,
+    group_tombstone,
+    offset_record,
+)
+from tickertape.broker.state.offsets import Commit, CommittedOffsets, OffsetsLog
+from tickertape.broker.state.settings import BrokerSettings
+from tickertape.wire.error_codes import ErrorCode
+
+_MINUTE_MS: Final = 60_000
+
+CommitDone: TypeAlias = Callable[[ErrorCode], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """Who says so: what a group request carries to prove that its sender is a member."""
+
+    member_id: str = ""
+    instance_id: str | None = None
+    generation: int = -1
+
+
+class Groups:
+    """See the module."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        log: OffsetsLog,
+        durability: Durability,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self.offsets = CommittedOffsets()
+        self._settings = settings
+        self._log = log
+        self._durability = durability
+        self._clock = clock
+        self._rng = rng
+        self._limits = GroupLimits(
+            initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
+            size_max=settings.group_max_size,
+        )
+        self._groups: dict[str, Group] = {}
+        self._uncommitted: Counter[str] = Counter()  # group id -> commits not yet on disk
+        self._timers: list[tuple[int, str]] = []  # deadline, group id; some of them outdated
+        self._scheduled: dict[str, int] = {}  # group id -> its earliest entry in _timers
+
+    # -- start -------------------------------------------------------------------------------
+
+    def load(self) -> int:
+        """Rebuild everything from the offsets log; returns the number of groups."""
+        stored: dict[str, StoredGroup] = {}
+        for change in self._log.replay():
+            if isinstance(change, OffsetChange):
+                where = (change.topic, change.partition)
+                if change.committed is None:
+                    self.offsets.drop(change.group_id, where)
+                else:
+                    self.offsets.put(change.group_id, where, change.committed)
+            elif change.stored is None:
+                stored.pop(change.group_id, None)
+            else:
+                stored[change.group_id] = change.stored
+        for group_id, what in stored.items():
+            self._restore(group_id, what)
+        for group_id in self.offsets.group_ids():
+            self._get_or_create(group_id)
+        return len(self._groups)
+
+    def _restore(self, group_id: str, what: StoredGroup) -> None:
+        group = self._get_or_create(group_id)
+        group.generation = what.generation
+        group.protocol_type = what.protocol_type
+        group.protocol = what.protocol
+        group.state_timestamp_ms = what.state_timestamp_ms
+        group.restore(what.members, what.leader, self._clock.monotonic_ms())
+        self._schedule(group)
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def join(self, group_id: str, ask: JoinAsk) -> None:
+        """A JoinGroup request; the ticket is called now or when the rebalance completes."""
+        group = self._groups.get(group_id)
+        if group is None:
+            if ask.member_id:
+                ask.ticket(
+                    JoinAnswer(
+                        ticket=ask.ticket,
+                        error=ErrorCode.UNKNOWN_MEMBER_ID,
+                        member_id=ask.member_id,
+                    )
+                )
+                return
+            group = self._get_or_create(group_id)
+        self._perform(group, group.join(ask, self._clock.monotonic_ms()))
+
+    def fresh_member_id(self, instance_id: str | None, client_id: str | None) -> str:
+        """A member id as Kafka makes them: the instance or client id, and a random UUID."""
+        unique = UUID(bytes=self._rng.token(16), version=4)
+        return f"{instance_id or client_id or ''}-{unique}"
+
+    def sync(self, group_id: str, ask: SyncAsk) -> None:
+        """A SyncGroup request; the ticket is called now or when the leader has assigned."""
+        group = self._groups.get(group_id)
+        if group is None:
+            ask.ticket(SyncAnswer(ticket=ask.ticket, error=ErrorCode.UNKNOWN_MEMBER_ID))
+            return
+        self._perform(group, group.sync(ask, self._clock.monotonic_ms()))
+
+    def heartbeat(self, group_id: str, who: Membership) -> ErrorCode:
+        """A Heartbeat request."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        now_ms = self._clock.monotonic_ms()
+        return group.heartbeat(who.member_id, who.instance_id, who.generation, now_ms)
+
+    def leave(self, group_id: str, leavers: Sequence[Membership]) -> list[ErrorCode]:
+        """A LeaveGroup request; one code per leaver."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return [ErrorCode.UNKNOWN_MEMBER_ID] * len(leavers)
+        errors = []
+        now_ms = self._clock.monotonic_ms()
+        for leaver in leavers:
+            error, effects = group.leave(leaver.member_id, leaver.instance_id, now_ms)
+            errors.append(error)
+            self._perform(group, effects)
+        return errors
+
+    def may_commit(self, group_id: str, who: Membership) -> ErrorCode:
+        """Whether an OffsetCommit from ``who`` is to be stored."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.ILLEGAL_GENERATION if who.generation >= 0 else ErrorCode.NONE
+        now_ms = self._clock.monotonic_ms()
+        return group.check_commit(who.member_id, who.instance_id, who.generation, now_ms)
+
+    def commit(self, group_id: str, offsets: dict[TopicIndex, Committed], done: CommitDone) -> None:
+        """Store offsets that ``may_commit`` has allowed; ``done`` once they are durable or not."""
+        self._get_or_create(group_id)
+        self._uncommitted[group_id] += 1
+        now_ms = self._clock.now_ms()
+        records = [
+            offset_record(OffsetChange(group_id, topic, index, committed), now_ms)
+            for (topic, index), committed in offsets.items()
+        ]
+
+        def settled(error: ErrorCode) -> None:
+            self._uncommitted[group_id] -= 1
+            if error is ErrorCode.NONE:
+                for where, committed in offsets.items():
+                    self.offsets.put(group_id, where, committed)
+
+        waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
+        self._log.append(group_id, records, waiter)
+
+    def prepare(self) -> None:
+        """Make sure that the offsets topic exists. StorageError if it cannot be made."""
+        self._log.ensure_topic()
+
+    # -- time --------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> int:
+        """Run what is due (monotonic ms); returns the next deadline."""
+        timers = self._timers
+        while timers and timers[0][0] <= now_ms:
+            due_ms, group_id = heapq.heappop(timers)
+            if self._scheduled.get(group_id) != due_ms:
+                continue  # an earlier one has been scheduled since
+            del self._scheduled[group_id]
+            group = self._groups.get(group_id)
+            if group is not None:
+                self._perform(group, group.tick(now_ms))
+        return timers[0][0] if timers else NEVER_MS
+
+    def expire_offsets(self) -> None:
+        """Remove offsets nobody committed for offsets.retention.minutes, and groups left with none.
+
+        A group with members keeps its offsets. Otherwise time counts from the last commit or from
+        when the group became empty, whichever is later (KIP-211).
+        """
+        now_ms = self._clock.now_ms()
+        retention_ms = self._settings.offsets_retention_minutes * _MINUTE_MS
+        for group in list(self._groups.values()):
+            busy = group.expects_members or self._uncommitted[group.group_id]
+            if group.state is not GroupState.EMPTY or busy:
+                continue
+            stale = [
+                where
+                for where, committed in self.offsets.of_group(group.group_id).items()
+                if _expires_ms(committed, group.state_timestamp_ms, retention_ms) <= now_ms
+            ]
+            if len(stale) == len(self.offsets.of_group(group.group_id)):
+                self._remove_group(group, stale)
+            elif stale:
+                self._remove_offsets(group.group_id, stale)
+
+    def topic_deleted(self, topic: str) -> None:
+        """Forget what was committed for a topic that is no more."""
+        by_group: dict[str, list[TopicIndex]] = {}
+        for group_id, where in self.offsets.of_topic(topic):
+            by_group.setdefault(group_id, []).append(where)
+        for group_id, stale in by_group.items():
+            self._remove_offsets(group_id, stale)
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _get_or_create(self, group_id: str) -> Group:
+        group = self._groups.get(group_id)
+        if group is None:
+            group = self._groups[group_id] = Group(group_id, self._limits)
+        return group
+
+    def _perform(self, group: Group, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case JoinAnswer():
+                    effect.ticket(effect)
+                case SyncAnswer():
+                    effect.ticket(effect)
+                case Save():
+                    self._save(group, effect)
+                case _:
+                    assert_never(effect)
+        self._schedule(group)
+
+    def _save(self, group: Group, save: Save) -> None:
+        now_ms = self._clock.now_ms()
+        group.state_timestamp_ms = now_ms
+
+        def done(error: ErrorCode) -> None:
+            code = coordinator_error(error)
+            self._perform(group, save.then if code is ErrorCode.NONE else save.otherwise)
+            self._perform(group, group.saved(save.generation, code, self._clock.monotonic_ms()))
+
+        waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, done)
+        self._log.append(group.group_id, [group_record(group, now_ms)], waiter)
+
+    def _remove_offsets(self, group_id: str, stale: list[TopicIndex]) -> None:
+        now_ms = self._clock.now_ms()
+        records = [offset_record(OffsetChange(group_id, *where, None), now_ms) for where in stale]
+
+        def settled(error: ErrorCode) -> None:
+            if error is ErrorCode.NONE:
+                for where in stale:
+                    self.offsets.drop(group_id, where)
+
+        waiter = Commit(self._durability, self._log.deadline_ms(), settled, _ignore)
+        self._log.append(group_id, records, waiter)
+
+    def _remove_group(self, group: Group, stale: list[TopicIndex]) -> None:
+        if stale:
+            self._remove_offsets(group.group_id, stale)
+        if group.generation > 0:
+            record = group_tombstone(group.group_id, self._clock.now_ms())
+            waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, _ignore)
+            self._log.append(group.group_id, [record], waiter)
+        self._perform(group, group.die())
+        del self._groups[group.group_id]
+        del self._uncommitted[group.group_id]
+
+    def _schedule(self, group: Group) -> None:
+        due_ms = group.next_deadline_ms()
+        if due_ms < self._scheduled.get(group.group_id, NEVER_MS):
+            self._scheduled[group.group_id] = due_ms
+            heapq.heappush(self._timers, (due_ms, group.group_id))
+
+
+def coordinator_error(error: ErrorCode) -> ErrorCode:
+    """What a group client is told when the offsets log refused: codes that it can act on."""
+    match error:
+        case ErrorCode.NONE:
+            return ErrorCode.NONE
+        case ErrorCode.KAFKA_STORAGE_ERROR:
+            return ErrorCode.NOT_COORDINATOR
+        case ErrorCode.MESSAGE_TOO_LARGE | ErrorCode.RECORD_LIST_TOO_LARGE:
+            return ErrorCode.INVALID_COMMIT_OFFSET_SIZE
+        case _:
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+def _expires_ms(committed: Committed, empty_since_ms: int, retention_ms: int) -> int:
+    if committed.expires_ms >= 0:
+        return committed.expires_ms
+    return max(committed.committed_ms, empty_since_ms) + retention_ms
+
+
+def _ignore(error: ErrorCode) -> None:
+    """Nothing hangs on it: a tombstone that could not be written is written next time."""

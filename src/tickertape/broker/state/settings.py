@@ -1,0 +1,51 @@
+"""Everything the broker core can be told, in one frozen value; Kafka's names with _ for the dots.
+
+Times are ms unless the name says otherwise, sizes bytes. Kafka's own defaults, but for these, which
+suit an embedded broker: group_initial_rebalance_delay_ms is 0 (Kafka: 3000), and fsync is "always".
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tickertape.log.config import LogConfig
+
+FsyncMode: TypeAlias = Literal["always", "interval", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """See the module."""
+
+    node_id: int = 1
+    advertised_host: str = "localhost"
+    advertised_port: int = 9092
+    rack: str | None = None
+    fsync: FsyncMode = "always"
+    log: LogConfig = field(default_factory=LogConfig)
+    num_partitions: int = 1
+    auto_create_topics_enable: bool = True
+    partitions_max: int = 10_000  # of one topic: a typo must not fill the disk with folders
+    log_retention_check_interval_ms: int = 300_000
+    fetch_max_bytes: int = 57_671_680
+    fetch_waits_max: int = 10_000
+    produce_waits_max: int = 100_000
+    group_initial_rebalance_delay_ms: int = 0
+    group_min_session_timeout_ms: int = 6_000
+    group_max_session_timeout_ms: int = 1_800_000
+    group_max_size: int = 2**31 - 1
+    offsets_topic_num_partitions: int = 50
+    offsets_topic_segment_bytes: int = 104_857_600
+    offsets_retention_minutes: int = 10_080
+    offsets_retention_check_interval_ms: int = 600_000
+    offset_metadata_max_bytes: int = 4_096
+    offsets_commit_timeout_ms: int = 5_000
+    log_cleaner_backoff_ms: int = 15_000
+    log_cleaner_min_cleanable_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Reject what no broker can run with; the config package has already told the user."""
+        assert self.num_partitions > 0
+        assert self.offsets_topic_num_partitions > 0
+        assert 0 < self.group_min_session_timeout_ms <= self.group_max_session_timeout_ms
+        assert self.fetch_waits_max > 0
+        assert self.produce_waits_max > 0
