@@ -1,0 +1,1 @@
+"""From Kafka's message definitions to src/tickertape/wire/schema; never imported by tickertape."""

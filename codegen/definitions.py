@@ -1,0 +1,136 @@
+"""Messages that kafka-python does not bundle, written down from the protocol.
+
+They are KIP-848's two calls and the records of ``__consumer_offsets`` (Kafka's group coordinator).
+The keys' first int16 (0 or 1: an offset, 2: a group) and the values' (their version) are not part
+of the message: whoever reads the topic reads it first, and passes it as the version.
+"""
+
+from typing import Any
+
+from codegen.model import Definition
+
+
+def _field(name: str, kind: str, versions: str = "0+", **more: Any) -> Definition:  # noqa: ANN401
+    return {"name": name, "type": kind, "versions": versions, **more}
+
+
+def _maybe(name: str, kind: str, versions: str = "0+", **more: Any) -> Definition:  # noqa: ANN401
+    return _field(name, kind, versions, nullableVersions=versions, default="null", **more)
+
+
+def _message(name: str, versions: str, flexible: str, *fields: Definition) -> Definition:
+    return {
+        "name": name, "validVersions": versions, "flexibleVersions": flexible,
+        "fields": list(fields),
+    }  # fmt: skip
+
+
+_BY_ID = [_field("TopicId", "uuid"), _field("Partitions", "[]int32")]
+_BY_ID_AND_NAME = [
+    _field("TopicId", "uuid"),
+    _field("TopicName", "string"),
+    _field("Partitions", "[]int32"),
+]
+_ASSIGNMENT = [_field("TopicPartitions", "[]TopicPartitions", fields=_BY_ID_AND_NAME)]
+
+_MEMBER = [
+    _field("MemberId", "string"),
+    _maybe("InstanceId", "string"),
+    _maybe("RackId", "string"),
+    _field("MemberEpoch", "int32"),
+    _field("ClientId", "string"),
+    _field("ClientHost", "string"),
+    _field("SubscribedTopicNames", "[]string"),
+    _maybe("SubscribedTopicRegex", "string"),
+    _field("Assignment", "Assignment", fields=_ASSIGNMENT),
+    _field("TargetAssignment", "Assignment", fields=_ASSIGNMENT),
+    _field("MemberType", "int8", "1+", default=-1),
+]
+
+_GROUP = [
+    _field("ErrorCode", "int16"),
+    _maybe("ErrorMessage", "string"),
+    _field("GroupId", "string"),
+    _field("GroupState", "string"),
+    _field("GroupEpoch", "int32"),
+    _field("AssignmentEpoch", "int32"),
+    _field("AssignorName", "string"),
+    _field("Members", "[]Member", fields=_MEMBER),
+    _field("AuthorizedOperations", "int32", default=-(1 << 31)),
+]
+
+_MEMBER_METADATA = [
+    _field("memberId", "string"),
+    _maybe("groupInstanceId", "string", "3+"),
+    _field("clientId", "string"),
+    _field("clientHost", "string"),
+    _field("rebalanceTimeout", "int32", "1+"),
+    _field("sessionTimeout", "int32"),
+    _field("subscription", "bytes"),
+    _field("assignment", "bytes"),
+]
+
+_ALL = [
+    _message(
+        "ConsumerGroupHeartbeatRequest", "0-1", "0+",
+        _field("GroupId", "string"),
+        _field("MemberId", "string"),
+        _field("MemberEpoch", "int32"),
+        _maybe("InstanceId", "string"),
+        _maybe("RackId", "string"),
+        _field("RebalanceTimeoutMs", "int32", default=-1),
+        _maybe("SubscribedTopicNames", "[]string"),
+        _maybe("SubscribedTopicRegex", "string", "1+"),
+        _maybe("ServerAssignor", "string"),
+        _maybe("TopicPartitions", "[]TopicPartitions", fields=_BY_ID),
+    ),
+    _message(
+        "ConsumerGroupHeartbeatResponse", "0-1", "0+",
+        _field("ThrottleTimeMs", "int32"),
+        _field("ErrorCode", "int16"),
+        _maybe("ErrorMessage", "string"),
+        _maybe("MemberId", "string"),
+        _field("MemberEpoch", "int32"),
+        _field("HeartbeatIntervalMs", "int32"),
+        _maybe(
+            "Assignment", "Assignment",
+            fields=[_field("TopicPartitions", "[]TopicPartitions", fields=_BY_ID)],
+        ),
+    ),
+    _message(
+        "ConsumerGroupDescribeRequest", "0-1", "0+",
+        _field("GroupIds", "[]string"),
+        _field("IncludeAuthorizedOperations", "bool"),
+    ),
+    _message(
+        "ConsumerGroupDescribeResponse", "0-1", "0+",
+        _field("ThrottleTimeMs", "int32"),
+        _field("Groups", "[]DescribedGroup", fields=_GROUP),
+    ),
+    _message(
+        "OffsetCommitKey", "0-1", "none",
+        _field("group", "string"),
+        _field("topic", "string"),
+        _field("partition", "int32"),
+    ),
+    _message(
+        "OffsetCommitValue", "0-4", "4+",
+        _field("offset", "int64"),
+        _field("leaderEpoch", "int32", "3+", default=-1),
+        _field("metadata", "string"),
+        _field("commitTimestamp", "int64"),
+        _field("expireTimestamp", "int64", "1", default=-1),
+    ),
+    _message("GroupMetadataKey", "2", "none", _field("group", "string")),
+    _message(
+        "GroupMetadataValue", "0-4", "4+",
+        _field("protocolType", "string"),
+        _field("generation", "int32"),
+        _field("protocol", "string", nullableVersions="0+"),
+        _field("leader", "string", nullableVersions="0+"),
+        _field("currentStateTimestamp", "int64", "2+", default=-1),
+        _field("members", "[]MemberMetadata", fields=_MEMBER_METADATA),
+    ),
+]  # fmt: skip
+
+DEFINITIONS: dict[str, Definition] = {message["name"]: message for message in _ALL}
