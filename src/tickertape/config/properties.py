@@ -1,7 +1,7 @@
-"""Reads ``.properties`` files as ``java.util.Properties.load(InputStream)`` does, keeping line numbers.
+"""Reads ``.properties`` files as java.util.Properties does, and keeps line numbers.
 
-Bytes are ISO-8859-1 with ``\\uXXXX`` escapes; comments may hold anything, UTF-8 included. Nothing is
-trimmed, dropped or interpreted here: duplicates stay, in file order, for the caller to judge.
+Bytes are ISO-8859-1 with ``\\uXXXX`` escapes; comments may hold anything, UTF-8 included. Nothing
+is trimmed, dropped or interpreted here: duplicates stay, in file order, for the caller to judge.
 """
 
 from collections.abc import Iterable

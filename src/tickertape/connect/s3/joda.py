@@ -109,7 +109,7 @@ class Pattern:
         self._tz = tz
         self._fields = [
             _literal(text) if literal else _field(text, pattern, locale)
-            for literal, text in _tokens(pattern)
+            for literal, text in tokens(pattern)
         ]
 
     def format(self, utc_ms: int) -> str:
@@ -121,7 +121,7 @@ class Pattern:
         return "".join([field(moment, utc_ms % 1000) for field in self._fields])
 
 
-def _tokens(pattern: str) -> Iterator[tuple[bool, str]]:
+def tokens(pattern: str) -> Iterator[tuple[bool, str]]:
     """(is it literal, text): runs of one letter, and the literal text between them."""
     at = 0
     while at < len(pattern):

@@ -59,7 +59,7 @@ class RotationPlan:
         self._idle_ms = settings.flush_idle_ms
         self._tz: tzinfo | None = None
         if self._schedule_ms > 0:
-            self._tz = joda.zone(settings.layout.timezone)
+            self._tz = joda.zone(settings.timezone)
         self._scheduled_ms: int | None = None
         self._touched_ms = 0
         self._base_ms: int | None = None

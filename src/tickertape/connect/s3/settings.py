@@ -1,9 +1,9 @@
 """Everything the sink runs by, as one frozen value built from the user's two properties files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tickertape.config.properties import Entry
+from tickertape.config.keys import Notice
 from tickertape.connect.s3.layout import Layout
 
 
@@ -11,8 +11,9 @@ from tickertape.connect.s3.layout import Layout
 class SinkSettings:
     """One connector. All durations are milliseconds; -1 switches a rotation off.
 
-    ``consumer`` holds the consumer properties, by Kafka's Java names, that the worker file
-    (``consumer.``) and the connector file (``consumer.override.``) set; the latter win.
+    ``timezone`` is the one of rotate.schedule.interval.ms. ``consumer`` holds the consumer
+    properties, by Kafka's Java names, that the worker file (``consumer.``) and the connector file
+    (``consumer.override.``) set; the latter win.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SinkSettings:
     rotate_schedule_interval_ms: int = -1
     rotate_on_directory_change: bool = True
     flush_idle_ms: int = 60_000
+    timezone: str = "UTC"
     bucket: str | None = None
     region: str = "us-west-2"
     store_url: str | None = None
@@ -35,6 +37,7 @@ class SinkSettings:
     consumer: Mapping[str, str] = field(default_factory=dict)
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
+    notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def group_id(self) -> str:
@@ -54,8 +57,3 @@ class SinkSettings:
     def config_hash(self) -> str:
         """Over what determines bytes and names (``layout``): 16 hex digits."""
         return self.layout.fingerprint()
-
-
-def load_settings(worker: Sequence[Entry], connector: Sequence[Entry]) -> SinkSettings:
-    """Settings from the two files' entries. MisuseError names file, line, key, got and want."""
-    raise NotImplementedError
