@@ -5,6 +5,7 @@ to stdout, everything else to stderr. Exit codes: 0 ok, 1 failed (a TapeError: o
 traceback), 2 usage, 3 a check found problems (a command returns 3), 130 interrupted.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -37,6 +38,15 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command), target
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and name the nearest command when there is none."""
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,255 @@
+"""One client's connection: bytes in, calls to the core, answers out in the order of the requests.
+
+Owns the receive buffer, the queue of calls in flight and the outbox. Every whole frame that arrived
+is handed to the core at once, as a view of the receive buffer. When too many calls are unanswered,
+or too many answers unread, reading stops until the client has caught up.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from tickertape.base.errors import PeerError, StorageError
+from tickertape.broker.server.frames import FrameBuffer
+from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.outbox import Outbox
+from tickertape.broker.state.call import Call
+from tickertape.wire.parts import Part, part_size
+
+LOG = logging.getLogger("tickertape.broker")
+
+
+class Host(Protocol):
+    """What a connection needs from the core loop."""
+
+    limits: Limits
+    handle: Callable[[memoryview, Call], None]
+
+    def opened(self, connection: "Connection") -> bool:
+        """Count it in; False if there are too many."""
+        ...
+
+    def closed(self, connection: "Connection") -> None:
+        """Count it out."""
+        ...
+
+    def worked(self) -> None:
+        """Requests have been handled: there may be something to sync or to wait for."""
+        ...
+
+    def has_answers(self, connection: "Connection") -> None:
+        """Its outbox wants a flush."""
+        ...
+
+    def now_ms(self) -> int:
+        """Monotonic."""
+        ...
+
+
+class Exchange:
+    """One request and its answer to be: the shell's Call."""
+
+    __slots__ = ("_connection", "client_id", "connection_id", "parts", "peer")
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self.peer = connection.peer
+        self.connection_id = connection.number
+        self.client_id: str | None = None
+        self.parts: list[Part] | None = None  # None until answered
+
+    def answer(self, parts: list[Part]) -> None:
+        """Send the response, after those of earlier requests."""
+        assert self.parts is None, "answered twice"
+        size = sum(map(part_size, parts))
+        self.parts = [size.to_bytes(4, "big"), *parts]
+        self._connection.answered(self)
+
+    def no_answer(self) -> None:
+        """Send nothing."""
+        assert self.parts is None, "answered twice"
+        self.parts = []
+        self._connection.answered(self)
+
+    def close(self, reason: str) -> None:
+        """Drop the connection."""
+        self._connection.drop(reason)
+
+    def alive(self) -> bool:
+        """The connection is still there."""
+        return self._connection.is_open
+
+
+class Connection(asyncio.BufferedProtocol):
+    """See the module."""
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self.number = number
+        self.peer = "?"
+        self.is_open = False
+        self.active_ms = host.now_ms()
+        self._host = host
+        self._loop = loop
+        self._frames = FrameBuffer(host.limits.frame_bytes_max)
+        self._calls: deque[Exchange] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
+        self._paused = False  # the limits are reached, or the broker is draining
+        self._draining = False
+        self._name = "?"
+
+    # -- what asyncio calls ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket; refuse politely if there are too many."""
+        self._transport = cast(asyncio.Transport, transport)
+        address = transport.get_extra_info("peername") or ("?", 0)
+        self.peer = str(address[0])
+        self._name = f"{address[0]}:{address[1]}"
+        own = cast(socket.socket, transport.get_extra_info("socket")).dup()
+        own.settimeout(0)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._outbox = Outbox(self._loop, own, self._sent, self._lost)
+        self.is_open = True
+        if not self._host.opened(self):
+            self.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return self._frames.free()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have arrived."""
+        self.active_ms = self._host.now_ms()
+        self._frames.filled(nbytes)
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """The client has closed its side: so do we, as Kafka does."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone, whoever closed it."""
+        self._shut()
+
+    # -- what the core loop calls ------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what has been answered."""
+        if self._outbox is not None:
+            self._outbox.flush()
+
+    def answered(self, exchange: Exchange) -> None:
+        """Move answers to the outbox as far as the order of requests allows."""
+        if self._calls and exchange is self._calls[0] and self._outbox is not None:
+            try:
+                self._release(self._outbox)
+            except StorageError as error:
+                self.drop(f"an answer cannot be read: {error}")
+
+    def drain(self) -> None:
+        """Take no more requests; answers still go out."""
+        self._draining = True
+        if self.is_open and not self._paused:
+            self._pause()
+
+    @property
+    def is_drained(self) -> bool:
+        """Every answer given has been sent."""
+        return self._outbox is None or self._outbox.is_empty
+
+    def rest(self, now_ms: int) -> None:
+        """Called now and then: give memory back; close if the client has been idle for too long."""
+        quiet_ms = now_ms - self.active_ms
+        if quiet_ms >= self._host.limits.idle_ms_max and (not self.is_drained or not self._calls):
+            stuck = "" if self.is_drained else " with answers unread"
+            self.drop(f"idle for {quiet_ms} ms{stuck}")
+        elif quiet_ms >= 1000:
+            self._frames.shrink()
+
+    def drop(self, reason: str) -> None:
+        """Close at once, with one line in the log."""
+        if self.is_open:
+            LOG.warning("connection from %s closed: %s", self._name, reason)
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, silently."""
+        self._shut()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Hand every whole frame to the core, while the limits allow."""
+        host, frames, calls = self._host, self._frames, self._calls
+        try:
+            while self.is_open and not self._paused:
+                frame = frames.next_frame()
+                if frame is None:
+                    break
+                exchange = Exchange(self)
+                calls.append(exchange)
+                host.handle(frame, exchange)
+                if self._is_full():
+                    self._pause()
+        except PeerError as error:
+            self.drop(str(error))
+        except Exception:
+            LOG.exception("connection from %s closed: a request failed", self._name)
+            self.abort()
+        host.worked()
+
+    def _is_full(self) -> bool:
+        limits = self._host.limits
+        held = 0 if self._outbox is None else self._outbox.held
+        return len(self._calls) >= limits.calls_in_flight_max or held > limits.held_bytes_max
+
+    def _pause(self) -> None:
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self.is_open and not self._draining and not self._is_full():
+            self._paused = False
+            self._pump()  # frames that arrived before the pause
+            transport = self._transport
+            if transport is not None and not self._paused and not transport.is_closing():
+                transport.resume_reading()
+
+    def _release(self, outbox: Outbox) -> None:
+        calls = self._calls
+        while calls and (parts := calls[0].parts) is not None:
+            calls.popleft()
+            if parts:
+                outbox.add(parts)
+        self._host.has_answers(self)
+        if self._paused:
+            self._loop.call_soon(self._resume)
+
+    def _sent(self) -> None:
+        self.active_ms = self._host.now_ms()
+        if self._draining:
+            self._host.worked()  # the drain looks again
+        elif self._paused:
+            self._loop.call_soon(self._resume)
+
+    def _lost(self, error: Exception) -> None:
+        if isinstance(error, StorageError):
+            self.drop(f"an answer cannot be read: {error}")
+        else:  # the client went away: nothing that an operator could act on
+            self.abort()
+
+    def _shut(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._calls.clear()
+            if self._outbox is not None:
+                self._outbox.close()
+                self._outbox = None
+            self._host.closed(self)

@@ -1,0 +1,188 @@
+"""Drives the core: the only owner of all state, on one event loop, in one thread.
+
+After a batch of requests has been handled: send the answers of the whole batch together, start a
+group commit, and arrange for the next tick. Sync and compaction threads hand results back here.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from tickertape.base.ports import Clock
+from tickertape.broker.server.connection import Connection
+from tickertape.broker.server.group_commit import GroupCommit, Syncing, WorkerThread
+from tickertape.broker.server.limits import Limits
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.settings import FsyncMode
+
+LOG = logging.getLogger("tickertape.broker")
+_TICK_AFTER_WORK_MS: Final = 1  # new requests may have brought the next deadline nearer
+
+
+class Core(Syncing, Protocol):
+    """The broker core, as the loop drives it (broker.state.broker.Broker)."""
+
+    def tick(self) -> int:
+        """Do what is due; returns ms until there is more."""
+        ...
+
+    def take_notices(self) -> Sequence[str]:
+        """Lines for the operator."""
+        ...
+
+
+class CoreLoop:
+    """See the module. ``handle`` is broker.api.dispatch.handle, bound to the core."""
+
+    def __init__(
+        self,
+        core: Core,
+        handle: Callable[[memoryview, Call], None],
+        *,
+        clock: Clock,
+        limits: Limits,
+        fsync: FsyncMode = "always",
+        flush_interval_ms: int = 1000,
+    ) -> None:
+        self.limits = limits
+        self.handle = handle
+        self.now_ms = clock.monotonic_ms
+        self._core = core
+        self._loop = asyncio.get_running_loop()
+        self._fsync = fsync
+        self._flush_interval_ms = flush_interval_ms
+        self._numbers = itertools.count(1)
+        self._connections: dict[int, Connection] = {}
+        self._unflushed: dict[Connection, None] = {}
+        self._settling = False  # a settle is on its way
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._syncer = WorkerThread(self._loop, "tape-sync")
+        self._commits = GroupCommit(core, self._syncer, self._round_finished)
+        self._progress = asyncio.Event()
+        self._refusing = False  # connections are being refused, and that has been said
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._tick()
+        self._every(min(self.limits.idle_ms_max / 4, 10_000), self._rest_all)
+        if self._fsync == "interval":
+            self._every(self._flush_interval_ms, self._commits.begin)
+
+    def connect(self) -> Connection:
+        """A protocol for a connection just accepted."""
+        return Connection(self, self._loop, next(self._numbers))
+
+    async def drain(self) -> bool:
+        """Take no more requests; wait until what has been answered is sent and synced.
+
+        False if the deadline passed first. Long polls that still wait are not answered.
+        """
+        for connection in list(self._connections.values()):
+            connection.drain()
+        try:
+            async with asyncio.timeout(self.limits.drain_ms_max / 1000):
+                while not self._is_drained():
+                    self._progress.clear()
+                    self._commits.begin()
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close every connection, stop the timers, end the threads. Blocks for a sync under way."""
+        for timer in (*self._timers, self._tick_timer):
+            if timer is not None:
+                timer.cancel()
+        for connection in list(self._connections.values()):
+            connection.abort()
+        self._syncer.close()
+
+    # -- what connections call (connection.Host) ---------------------------------------------
+
+    def opened(self, connection: Connection) -> bool:
+        """Count it in; False if there are too many, which is said once, not for each."""
+        if len(self._connections) >= self.limits.connections_max:
+            if not self._refusing:
+                LOG.warning("refusing connections: %d are open", len(self._connections))
+            self._refusing = True
+            return False
+        self._refusing = False
+        self._connections[connection.number] = connection
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Count it out."""
+        self._connections.pop(connection.number, None)
+        self._unflushed.pop(connection, None)
+        self._progress.set()
+
+    def worked(self) -> None:
+        """Settle once this turn of the loop has handled all that it received."""
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle)
+
+    def has_answers(self, connection: Connection) -> None:
+        """Flush it with all the others."""
+        self._unflushed[connection] = None
+        self.worked()
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        self._settling = False
+        unflushed, self._unflushed = self._unflushed, {}
+        for connection in unflushed:
+            connection.flush()
+        if self._fsync == "always":
+            self._commits.begin()
+        self._tick_in(_TICK_AFTER_WORK_MS)
+        self._progress.set()
+
+    def _round_finished(self) -> None:
+        self._settle()
+
+    def _tick(self) -> None:
+        self._tick_timer = None
+        due_ms = self._core.tick()
+        for notice in self._core.take_notices():
+            LOG.info("%s", notice)
+        if self._fsync == "always":
+            self._commits.begin()
+        self._tick_in(due_ms)
+
+    def _tick_in(self, ms: int) -> None:
+        at = self._loop.time() + ms / 1000
+        if self._tick_timer is not None:
+            if self._tick_timer.when() <= at:
+                return
+            self._tick_timer.cancel()
+        self._tick_timer = self._loop.call_at(at, self._tick)
+
+    def _is_drained(self) -> bool:
+        return (
+            not self._commits.is_running
+            and all(connection.is_drained for connection in self._connections.values())
+            and not self._core.dirty()
+        )
+
+    def _rest_all(self) -> None:
+        now_ms = self.now_ms()
+        for connection in list(self._connections.values()):
+            connection.rest(now_ms)
+
+    def _every(self, ms: float, job: Callable[[], None]) -> None:
+        """Repeat ``job``, ``ms`` after it last ended."""
+        slot = len(self._timers)
+
+        def again() -> None:
+            job()
+            self._timers[slot] = self._loop.call_later(ms / 1000, again)
+
+        self._timers.append(self._loop.call_later(ms / 1000, again))

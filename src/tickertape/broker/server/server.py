@@ -1,0 +1,188 @@
+"""A broker from the first lock to the clean mark: start, serve, stop.
+
+Start: lock the data directory, bind, open or recover the logs, listen, announce. Stop, on SIGTERM
+or SIGINT: accept nothing more, send and sync what is answered within a deadline, close the logs and
+leave the clean mark. A second signal ends the process at once: safe, the next start recovers.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from tickertape.base.errors import MisuseError
+from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.broker.api import dispatch
+from tickertape.broker.server.core_loop import CoreLoop
+from tickertape.broker.server.data_lock import DataLock
+from tickertape.broker.server.limits import Limits
+from tickertape.broker.state.broker import Broker, StartReport
+from tickertape.broker.state.settings import BrokerSettings
+
+LOG = logging.getLogger("tickertape.broker")
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What the shell needs to know. Port 0: the kernel chooses, and that port is advertised."""
+
+    data_dir: str
+    broker: BrokerSettings
+    host: str = "127.0.0.1"
+    port: int = 9092
+    advertised: tuple[str, int] | None = None  # None: where it listens
+    limits: Limits = field(default_factory=Limits)
+    flush_interval_ms: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The real things that the command hands in."""
+
+    fs: FileSystem
+    clock: Clock
+    rng: Rng
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The broker serves."""
+
+    host: str
+    port: int
+    data_dir: str
+    cluster_id: str
+    start_ms: int
+
+    @property
+    def bootstrap(self) -> str:
+        """What a client on this machine puts into bootstrap.servers."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def serve(settings: ServerSettings, world: World, on_ready: Callable[[Ready], None]) -> bool:
+    """Run a broker until it is told to stop; True if it stopped cleanly.
+
+    MisuseError if the port or the directory is taken, StorageError if the data cannot be used.
+    """
+    return asyncio.run(_serve(settings, world, on_ready))
+
+
+async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Ready], None]) -> bool:
+    began_ms = world.clock.monotonic_ms()
+    with ExitStack() as stack:
+        lock = stack.enter_context(DataLock(settings.data_dir))
+        sock = stack.enter_context(_bind(settings.host, settings.port))
+        host, port = sock.getsockname()[:2]
+        advertised = settings.advertised or (_reachable(host), port)
+        core = Broker(
+            fs=world.fs,
+            clock=world.clock,
+            rng=world.rng,
+            settings=replace(
+                settings.broker,
+                advertised_host=advertised[0],
+                advertised_port=advertised[1] or port,
+            ),
+            data_dir=settings.data_dir,
+        )
+        _report(core.start())
+        shell = CoreLoop(
+            core,
+            partial(dispatch.handle, core),
+            clock=world.clock,
+            limits=settings.limits,
+            fsync=settings.broker.fsync,
+            flush_interval_ms=settings.flush_interval_ms,
+        )
+        stopping = _stop_on_signals()
+        listener = await asyncio.get_running_loop().create_server(
+            shell.connect, sock=sock, backlog=_BACKLOG
+        )
+        shell.start()
+        ready = Ready(
+            host=host,
+            port=port,
+            data_dir=settings.data_dir,
+            cluster_id=core.cluster_id,
+            start_ms=world.clock.monotonic_ms() - began_ms,
+        )
+        lock.announce(ready.bootstrap)
+        on_ready(ready)
+        await stopping.wait()
+        listener.close()
+        return await _stop(core, shell, settings, world)
+
+
+async def _stop(core: Broker, shell: CoreLoop, settings: ServerSettings, world: World) -> bool:
+    if not await shell.drain():
+        LOG.warning("stopping: answers unread for %d ms are dropped", settings.limits.drain_ms_max)
+    shell.close()
+    await asyncio.sleep(0)  # transports close in the loop's next turn
+    clean = core.stop()
+    for notice in core.take_notices():
+        LOG.warning("%s", notice)
+    LOG.info("stopped%s", "" if clean else "; the next start will recover the logs")
+    return clean
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second one ends the process."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def on_signal(name: str) -> None:
+        LOG.info("%s: stopping; once more to stop at once", name)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number.name)
+    return stopping
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise MisuseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise MisuseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return sock
+
+
+def _reachable(host: str) -> str:
+    """What clients shall connect to when the broker listens on ``host``."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
+        return host
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        LOG.warning("host name %s does not resolve: advertising 127.0.0.1", name)
+        return "127.0.0.1"
+    return name
+
+
+def _report(report: StartReport) -> None:
+    for name, recovery in report.recovered:
+        LOG.info("%s recovered: %s", name, recovery)
+    for name in report.deletions_finished:
+        LOG.info("%s: deletion finished", name)
+    for name in report.folders_ignored:
+        LOG.warning("%s is no partition's folder: ignored", name)
