@@ -22,6 +22,7 @@ class SparseIndex:
     """Sorted fixed-size entries: a file, and a tail in memory that is not in the file yet."""
 
     _entry: struct.Struct
+    entry_bytes: int
 
     def __init__(self, fs: FileSystem, path: str, *, fresh: bool) -> None:
         """``fresh`` drops what the file holds: the index is about to be built anew.
@@ -141,6 +142,7 @@ class OffsetIndex(SparseIndex):
     """From relative offset to file position."""
 
     _entry = struct.Struct(">ii")
+    entry_bytes = 8
 
     def add(self, relative: int, position: int) -> None:
         """Note that the batch ending at ``relative`` starts at ``position``."""
@@ -161,6 +163,7 @@ class TimeIndex(SparseIndex):
     """From timestamp to relative offset."""
 
     _entry = struct.Struct(">qi")
+    entry_bytes = 12
 
     def add_if_newer(self, timestamp: int, relative: int) -> None:
         """Note the largest timestamp so far, unless it is noted already."""
@@ -173,5 +176,5 @@ class TimeIndex(SparseIndex):
         return entry[1] if entry else 0
 
 
-assert OffsetIndex._entry.size == 8  # noqa: SLF001  # the size is the format
-assert TimeIndex._entry.size == 12  # noqa: SLF001
+for _kind in (OffsetIndex, TimeIndex):
+    assert _kind._entry.size == _kind.entry_bytes  # noqa: SLF001  # the size is the format

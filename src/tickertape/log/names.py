@@ -15,6 +15,7 @@ TEMPORARY: Final = ".tmp"
 LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
 PARTITION_METADATA: Final = "partition.metadata"
 LOG_START: Final = "log-start-offset-checkpoint"
+CLEANED_OFFSETS: Final = "cleaned-offsets-checkpoint"
 RECOVERY_POINT: Final = "recovery-point-offset-checkpoint"
 
 SEGMENT_FILES: Final = (LOG, INDEX, TIME_INDEX)

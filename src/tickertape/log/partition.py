@@ -20,6 +20,14 @@ from tickertape.base.errors import MisuseError, StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
 from tickertape.log.checkpoint import write_offset, write_topic_id
+from tickertape.log.compaction import (
+    CleaningTimes,
+    CompactionJob,
+    plan,
+    read_cleaning_times,
+    swap_in,
+    write_cleaning_times,
+)
 from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import write_leader_epochs
 from tickertape.log.lookup import newest_record, record_at_time
@@ -71,6 +79,8 @@ class PartitionLog:
         self._writes_stuck = False
         self._folders: list[str] = []
         self._ticket: SyncTicket | None = None
+        self._job: CompactionJob | None = None
+        self._times: CleaningTimes | None = None
         self.configure(config)
 
     @classmethod
@@ -423,19 +433,93 @@ class PartitionLog:
             self._fs.remove(path)
         return paths[-1:]
 
+    # -- compacting
+
+    def plan_compaction(self, now_ms: int) -> CompactionJob | None:
+        """What is worth cleaning now, None if nothing is; run the job in any thread.
+
+        Until ``finish_compaction`` there is no other plan. Raises StorageError.
+        """
+        config = self._config
+        if self.failed is not None or self._job is not None or not config.compacts:
+            return None
+        times = self._cleaning_times()
+        ends_at = min(self._recovery_point, self._durable)
+        groups = plan(self._segments, config, times, ends_at=ends_at, now_ms=now_ms)
+        if not groups:
+            return None
+        producers = self._producers.by_id.values()
+        number = self._segments.index(groups[-1][-1]) + 1
+        self._job = CompactionJob(
+            fs=self._fs,
+            config=config,
+            groups=groups,
+            until=self._segments[number].base_offset,
+            clean_until=times.clean_until,
+            tombstones_until=times.tombstones_until(now_ms, config.delete_retention_ms),
+            live_batches=frozenset(b.last_offset for p in producers for b in p.batches),
+            now_ms=now_ms,
+        )
+        return self._job
+
+    def _cleaning_times(self) -> CleaningTimes:
+        if self._times is None:
+            stored = self._fs.read(self._path(names.CLEANED_OFFSETS))
+            self._times = (read_cleaning_times(stored) if stored else None) or CleaningTimes()
+        return self._times
+
+    def finish_compaction(self, job: CompactionJob) -> str | None:
+        """Swap in what the job wrote; else why not. Half a swap makes the log ``failed``."""
+        if job is not self._job:
+            raise MisuseError(f"{self.folder}: this is not the compaction that is out")
+        self._job = None
+        kept = {id(segment) for segment in self._segments}
+        stale = any(id(segment) not in kept for group in job.groups for segment in group)
+        if job.failure is not None or stale or self.failed is not None:
+            try:
+                job.discard()
+            except StorageError as error:
+                return str(error)
+            return job.failure or "the log was shortened meanwhile"
+        try:
+            for cleaned, group in zip(job.cleaned, job.groups, strict=False):
+                swap_in(self._fs, cleaned, group)
+                at = self._segments.index(group[0])
+                self._segments[at : at + len(group)] = [cleaned]
+        except StorageError as error:
+            self.failed = f"{self.folder}: compaction stopped half way: {error}"
+            return self.failed
+        times = self._cleaning_times()
+        times.cleaned(job.until, job.now_ms, job.config.delete_retention_ms)
+        self._write_later(names.CLEANED_OFFSETS, write_cleaning_times(times))
+        return None
+
+    def compact(self, now_ms: int) -> CompactionJob | None:
+        """Plan, run and finish at once; None if nothing was worth it. Raises StorageError."""
+        job = self.plan_compaction(now_ms)
+        if job is not None:
+            job.run()
+            failure = self.finish_compaction(job)
+            if failure is not None:
+                raise StorageError(failure)
+        return job
+
     # -- the end
 
     def close(self, clean: bool) -> None:  # noqa: FBT001  # how the data directory is marked
-        """Release the files; ``clean``: complete and sync them first.
+        """The last call. ``clean``: complete, sync and release the files.
 
         Raises StorageError if that fails: the data directory must not be marked clean then.
+        If not ``clean``, a sync or a response may still use the files; they go with the last.
         """
         try:
             if clean:
                 self._complete()
         finally:
-            for segment in self._segments:
-                segment.close()
+            self.failed = self.failed or f"{self.folder} is closed"
+            if clean:
+                for segment in self._segments:
+                    segment.close()
 
     def _complete(self) -> None:
         if self.failed is not None:
@@ -453,14 +537,6 @@ class PartitionLog:
             self.finish_sync(ticket, ok=True)
             if ticket.unwritten is not None:
                 raise StorageError(ticket.unwritten)
-
-    def delete(self) -> None:
-        """Remove the folder. Raises StorageError; what is left is removed at the next start."""
-        doomed = f"{self.folder}-delete"
-        self.failed = f"{self.folder} is deleted"
-        self._fs.rename(self.folder, doomed)
-        self._fs.sync_dir(self.folder.rpartition("/")[0] or ".")
-        self._fs.remove(doomed)
 
 
 def _base_offset(segment: Segment) -> int:

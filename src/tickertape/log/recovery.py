@@ -15,6 +15,7 @@ from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
 from tickertape.log.checkpoint import read_offset, write_offset
+from tickertape.log.compaction import finish_swaps
 from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import LeaderEpochs, read_leader_epochs, write_leader_epochs
 from tickertape.log.producer_snapshot import read_snapshot, read_window
@@ -332,6 +333,9 @@ def tidy_leftovers(fs: FileSystem, folder: str) -> list[str]:
     gone = {name for name in listed if name.endswith(leftovers)}
     for name in sorted(gone):
         fs.remove(f"{folder}/{name}")
+    if any(name.endswith(names.SWAP) for name in listed):
+        finish_swaps(fs, folder, listed)
+        return fs.list(folder)
     return [name for name in listed if name not in gone]
 
 

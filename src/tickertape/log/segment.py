@@ -46,7 +46,6 @@ class Segment:
         "file",
         "first_timestamp",
         "folder",
-        "fs",
         "index",
         "max_timestamp",
         "max_timestamp_offset",
@@ -56,13 +55,16 @@ class Segment:
     )
 
     def __init__(
-        self, fs: FileSystem, folder: str, base_offset: int, *, now_ms: int, fresh: bool
-    ) -> None:
-        """Open or create the files. ``fresh``: the indexes start empty. Raises StorageError."""
-        self.fs = fs
+        self, fs: FileSystem, folder: str, base_offset: int, *,
+        now_ms: int, fresh: bool, suffix: str = "",
+    ) -> None:  # fmt: skip
+        """Open or create the files. ``fresh``: the indexes start empty. Raises StorageError.
+
+        ``suffix`` follows the names while compaction has not put them in their place.
+        """
         self.folder = folder
         self.base_offset = base_offset
-        self.path = f"{folder}/{offset_name(base_offset, LOG)}"
+        self.path = f"{folder}/{offset_name(base_offset, LOG)}{suffix}"
         self.file: File = fs.open(self.path, create=fresh)
         self.size = self.file.size()
         self.created_ms = now_ms
@@ -71,12 +73,9 @@ class Segment:
         self.max_timestamp_offset = base_offset
         self._since_entry = 0
         self._hints: dict[int, int] = {}
-        self._open_indexes(fresh=fresh)
-
-    def _open_indexes(self, *, fresh: bool) -> None:
-        stem = f"{self.folder}/{offset_name(self.base_offset, '')}"
-        self.index = OffsetIndex(self.fs, stem + INDEX, fresh=fresh)
-        self.time_index = TimeIndex(self.fs, stem + TIME_INDEX, fresh=fresh)
+        stem = f"{folder}/{offset_name(base_offset, '')}"
+        self.index = OffsetIndex(fs, stem + INDEX + suffix, fresh=fresh)
+        self.time_index = TimeIndex(fs, stem + TIME_INDEX + suffix, fresh=fresh)
 
     # -- writing
 
@@ -174,23 +173,7 @@ class Segment:
 
         Raises StorageError where the bytes are no batch.
         """
-        end = self.size if stop is None else stop
-        chunk, chunk_at = b"", position
-        while position < end:
-            at = position - chunk_at
-            if at + BATCH_OVERHEAD > len(chunk):
-                chunk, chunk_at, at = self.file.pread(position, _CHUNK_BYTES), position, 0
-            if len(chunk) - at < BATCH_OVERHEAD:
-                raise self._damaged(position, f"{len(chunk) - at} bytes left")
-            base, length, magic, delta, timestamp = _PEEK.unpack_from(chunk, at)
-            size = LOG_OVERHEAD + length
-            if magic != 2 or size < BATCH_OVERHEAD or position + size > self.size or delta < 0:
-                raise self._damaged(position, f"magic {magic}, length {length}")
-            yield BatchAt(position, size, base, base + delta, timestamp)
-            position += size
-
-    def _damaged(self, position: int, got: str) -> StorageError:
-        return StorageError(f"{self.path} at {position}: {got}, want a whole batch of magic 2")
+        return _batches(self.file, self.path, position, self.size if stop is None else stop)
 
     def find(self, offset: int) -> int | None:
         """Position of the first batch whose last offset is >= ``offset``; None if none is here."""
@@ -237,3 +220,30 @@ class Segment:
         if len(hints) >= _HINTS_MAX:
             del hints[next(iter(hints))]
         hints[offset] = position
+
+
+def batches_of(fs: FileSystem, path: str) -> Iterator[BatchAt]:
+    """The batches of a ``.log`` file, whatever its name. Raises StorageError at damage."""
+    file = fs.open(path)
+    yield from _batches(file, path, 0, file.size())
+    file.close()
+
+
+def _batches(file: File, path: str, position: int, end: int) -> Iterator[BatchAt]:
+    chunk, chunk_at = b"", position
+    while position < end:
+        at = position - chunk_at
+        if at + BATCH_OVERHEAD > len(chunk):
+            chunk, chunk_at, at = file.pread(position, _CHUNK_BYTES), position, 0
+        if len(chunk) - at < BATCH_OVERHEAD:
+            raise _damaged(path, position, f"{len(chunk) - at} bytes left")
+        base, length, magic, delta, timestamp = _PEEK.unpack_from(chunk, at)
+        size = LOG_OVERHEAD + length
+        if magic != 2 or size < BATCH_OVERHEAD or position + size > file.size() or delta < 0:
+            raise _damaged(path, position, f"magic {magic}, length {length}")
+        yield BatchAt(position, size, base, base + delta, timestamp)
+        position += size
+
+
+def _damaged(path: str, position: int, got: str) -> StorageError:
+    return StorageError(f"{path} at {position}: {got}, want a whole batch of magic 2")

@@ -1,0 +1,328 @@
+"""Compaction: of each key only the newest record stays; offsets never change.
+
+Three steps, so that the slow one may run in any thread: ``plan`` freezes which sealed segments are
+cleaned and what of them must stay; ``CompactionJob.run`` reads those and writes new segments beside
+them as ``.cleaned``; the log then swaps them in (``swap_in``). A crash at any point leaves either
+the old segments or the new ones (Kafka: Cleaner, UnifiedLog.replaceSegments; file suffixes too).
+
+What stays although its key has a newer record or its value is null: control batches; the header,
+emptied of records, of each batch that a live producer may retry, and of the last batch of each
+new segment; tombstones until ``delete.retention.ms`` after they were first cleaned (KIP-534's
+rule; when that was is kept in ``CleaningTimes``, not in the batch).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+from tickertape.base.errors import StorageError
+from tickertape.base.ports import FileSystem
+from tickertape.log import names
+from tickertape.log.config import INDEX_BYTES_MAX, LogConfig
+from tickertape.log.index import TimeIndex
+from tickertape.log.segment import BatchAt, Segment, batches_of
+from tickertape.wire.batch import (
+    BATCH_HEADER,
+    COMPRESSION_MASK,
+    NO_TIMESTAMP,
+    BatchHeader,
+    read_batch_header,
+)
+from tickertape.wire.primitives import DecodeError
+from tickertape.wire.records import Record, read_records, write_batch
+
+KEYS_MAX: Final = 5_000_000
+"""Keys held in memory at once; what lies beyond is cleaned by the next job."""
+_DECODED_BYTES_MAX: Final = 128 << 20
+_CRC_FROM: Final = 21
+_TIMES_MAX: Final = 64
+_I32_MAX: Final = 0x7FFFFFFF
+_LOG_LAST: Final = (names.INDEX, names.TIME_INDEX, names.LOG)
+
+
+class Cleaned(NamedTuple):
+    """Everything below ``offset`` was cleaned at ``at_ms``."""
+
+    offset: int
+    at_ms: int
+
+
+@dataclass(slots=True)
+class CleaningTimes:
+    """How far the log is clean, and since when: decides when a tombstone may go."""
+
+    entries: list[Cleaned] = field(default_factory=list)
+
+    @property
+    def clean_until(self) -> int:
+        """Below this offset each key is there once."""
+        return self.entries[-1].offset if self.entries else 0
+
+    def tombstones_until(self, now_ms: int, delete_retention_ms: int) -> int:
+        """Tombstones below this offset were cleaned long enough ago."""
+        old = [entry.offset for entry in self.entries if now_ms - entry.at_ms > delete_retention_ms]
+        return max(old, default=0)
+
+    def cleaned(self, offset: int, now_ms: int, delete_retention_ms: int) -> None:
+        """Note a cleaning; entries that no longer decide anything go."""
+        due = self.tombstones_until(now_ms, delete_retention_ms)
+        self.entries = [e for e in self.entries if e.offset >= due and e.offset < offset]
+        if len(self.entries) >= _TIMES_MAX:
+            del self.entries[1::2]  # a tombstone may stay longer, never shorter
+        self.entries.append(Cleaned(offset, now_ms))
+
+
+def write_cleaning_times(times: CleaningTimes) -> bytes:
+    """The text of ``cleaned-offsets-checkpoint``."""
+    lines = ["0", str(len(times.entries)), *(f"{e.offset} {e.at_ms}" for e in times.entries)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read_cleaning_times(stored: bytes) -> CleaningTimes | None:
+    """The inverse; None if the text is damaged: everything counts as never cleaned then."""
+    try:
+        version, count, *lines = stored.decode("ascii").splitlines()
+        entries = [Cleaned(*map(int, line.split(" "))) for line in lines]
+        whole = version == "0" and int(count) == len(entries)
+    except (ValueError, TypeError):
+        return None
+    return CleaningTimes(entries) if whole else None
+
+
+@dataclass(slots=True, eq=False)
+class CompactionJob:
+    """One cleaning of one log. ``groups`` become one new segment each."""
+
+    fs: FileSystem
+    config: LogConfig
+    groups: list[list[Segment]]
+    until: int
+    """Offsets below are cleaned; lowered by ``run`` if there are too many keys."""
+    clean_until: int
+    tombstones_until: int
+    live_batches: frozenset[int]
+    """Last offsets of the batches that producers may retry."""
+    now_ms: int
+    keys_max: int = KEYS_MAX
+    cleaned: list[Segment] = field(default_factory=list)
+    records_dropped: int = 0
+    failure: str | None = None
+    """Why ``run`` gave up; the log is as it was then."""
+
+    def run(self) -> None:
+        """Write the new segments. The log's ``finish_compaction`` comes next, in any case."""
+        try:
+            newest = self._newest_offsets()
+            for group in self.groups:
+                if group[0].base_offset < self.until:
+                    self.cleaned.append(self._clean(group, newest))
+        except StorageError as error:
+            self.failure = str(error)
+
+    def discard(self) -> None:
+        """Remove what ``run`` wrote, also half of it. Raises StorageError."""
+        for group in self.groups:
+            for suffix in names.SEGMENT_FILES:
+                name = names.offset_name(group[0].base_offset, suffix + names.CLEANED)
+                self.fs.remove(f"{group[0].folder}/{name}")
+
+    def _newest_offsets(self) -> dict[bytes, int]:
+        newest: dict[bytes, int] = {}
+        for number, group in enumerate(self.groups):
+            for segment in group:
+                if segment.base_offset < self.clean_until:
+                    continue
+                for _, _, records in _decoded(segment):
+                    newest.update((r.key, r.offset) for r in records or () if r.key is not None)
+            if len(newest) > self.keys_max and number + 1 < len(self.groups):
+                self.until = self.groups[number + 1][0].base_offset
+                break
+        return newest
+
+    def _clean(self, group: Sequence[Segment], newest: Mapping[bytes, int]) -> Segment:
+        source = group[0]
+        self.fs.remove(source.path + names.CLEANED)
+        target = Segment(
+            self.fs, source.folder, source.base_offset,
+            now_ms=source.created_ms, fresh=True, suffix=names.CLEANED,
+        )  # fmt: skip
+        for segment in group:
+            for batch, header, records in _decoded(segment):
+                final = segment is group[-1] and batch.position + batch.size == segment.size
+                kept = self._kept(segment, batch, header, records, newest)
+                if kept is None and (final or header.last_offset in self.live_batches):
+                    kept = _emptied(header)
+                if kept is not None:
+                    self._append(target, header, kept)
+        if not target.seal():
+            raise StorageError(f"{target.path}: the indexes cannot be written")
+        for file in target.files_to_sync():
+            file.sync()
+        return target
+
+    def _append(self, target: Segment, header: BatchHeader, kept: bytes) -> None:
+        fresh = read_batch_header(kept, 0)
+        timestamp = fresh.max_timestamp if fresh.record_count else NO_TIMESTAMP
+        interval = self.config.index_interval_bytes
+        target.append((kept,), len(kept), header.last_offset, timestamp, interval)
+
+    def _kept(
+        self, segment: Segment, batch: BatchAt, header: BatchHeader,
+        records: list[Record] | None, newest: Mapping[bytes, int],
+    ) -> bytes | None:  # fmt: skip
+        """What is left of a batch, None if nothing."""
+        if records is None:
+            return segment.file.pread(batch.position, batch.size)
+        kept = [record for record in records if self._stays(record, newest)]
+        self.records_dropped += len(records) - len(kept)
+        if not kept:
+            return None
+        if len(kept) == len(records):
+            return segment.file.pread(batch.position, batch.size)
+        return _rewritten(header, kept)
+
+    def _stays(self, record: Record, newest: Mapping[bytes, int]) -> bool:
+        if record.key is None or newest.get(record.key, -1) > record.offset:
+            return False
+        return record.value is not None or record.offset >= self.tombstones_until
+
+
+def plan(
+    segments: Sequence[Segment], config: LogConfig, times: CleaningTimes, *,
+    ends_at: int, now_ms: int,
+) -> list[list[Segment]]:  # fmt: skip
+    """Sealed segments below ``ends_at`` worth cleaning, grouped as they will be merged."""
+    chosen: list[tuple[Segment, int]] = []
+    for segment, newer in pairwise(segments):
+        lag = config.min_compaction_lag_ms
+        too_young = lag > 0 and segment.max_timestamp > now_ms - lag
+        if newer.base_offset > ends_at or too_young:
+            break
+        chosen.append((segment, newer.base_offset))
+    total = sum(segment.size for segment, _ in chosen)
+    dirty = sum(segment.size for segment, end in chosen if end > times.clean_until)
+    if not dirty or dirty < config.min_cleanable_dirty_ratio * total:
+        return []
+    return _grouped(chosen, config.segment_bytes)
+
+
+def _grouped(chosen: Sequence[tuple[Segment, int]], segment_bytes: int) -> list[list[Segment]]:
+    """Neighbours whose sum still fits into one segment, its indexes and its relative offsets."""
+    groups: list[list[Segment]] = []
+    size = entries = 0
+    for segment, end in chosen:
+        size += segment.size
+        entries += len(segment.index) + len(segment.time_index)
+        full = size > segment_bytes or entries * TimeIndex.entry_bytes > INDEX_BYTES_MAX
+        if not groups or full or end - groups[-1][0].base_offset > _I32_MAX:
+            groups.append([])
+            size, entries = segment.size, len(segment.index) + len(segment.time_index)
+        groups[-1].append(segment)
+    return groups
+
+
+def _decoded(segment: Segment) -> Iterator[tuple[BatchAt, BatchHeader, list[Record] | None]]:
+    """Each batch with its records; None for a batch that stays as it is."""
+    for batch in segment.batches():
+        stored = segment.file.pread(batch.position, batch.size)
+        header = read_batch_header(stored, 0)
+        records: list[Record] | None = None
+        if not header.is_control:
+            try:
+                records = read_records(stored, 0, header, bytes_max=_DECODED_BYTES_MAX)
+            except DecodeError:
+                records = None  # a producer's nonsense in an intact batch is not ours to drop
+        yield batch, header, records
+
+
+def _rewritten(header: BatchHeader, records: Sequence[Record]) -> bytes:
+    """The batch with these records only; producer, sequences and offsets as they were."""
+    batch = bytearray(
+        write_batch(
+            records,
+            base_offset=header.base_offset,
+            compression=header.compression,
+            attributes=header.attributes,
+            max_timestamp=header.max_timestamp if header.is_log_append_time else None,
+        )
+    )
+    fresh = read_batch_header(batch, 0)
+    return _with_identity(header, batch, fresh, len(records))
+
+
+def _emptied(header: BatchHeader) -> bytes:
+    """A header without records: what a retry is recognised by."""
+    return _with_identity(header, bytearray(BATCH_HEADER.size), None, 0)
+
+
+def _with_identity(
+    header: BatchHeader, batch: bytearray, fresh: BatchHeader | None, count: int
+) -> bytes:
+    fields = [
+        header.base_offset,
+        len(batch) - 12,
+        header.partition_leader_epoch,
+        2,
+        0,
+        header.attributes & ~COMPRESSION_MASK if fresh is None else fresh.attributes,
+        header.last_offset_delta,
+        NO_TIMESTAMP if fresh is None else fresh.base_timestamp,
+        header.max_timestamp if fresh is None else fresh.max_timestamp,
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+        count,
+    ]
+    BATCH_HEADER.pack_into(batch, 0, *fields)
+    fields[4] = crc32c(memoryview(batch)[_CRC_FROM:])
+    BATCH_HEADER.pack_into(batch, 0, *fields)
+    return bytes(batch)
+
+
+def swap_in(fs: FileSystem, cleaned: Segment, sources: Sequence[Segment]) -> None:
+    """Put ``cleaned`` in the place of ``sources``. Raises StorageError: half done, then.
+
+    The name ``.log.swap`` is the commit: from there on the next open can complete it.
+    """
+    folder, stem = cleaned.folder, names.offset_name(cleaned.base_offset, "")
+    for suffix in _LOG_LAST:
+        path = f"{folder}/{stem}{suffix}"
+        fs.rename(path + names.CLEANED, path + names.SWAP)
+    fs.sync_dir(folder)
+    for source in sources[1:]:
+        _remove_source(fs, folder, source.base_offset)
+    for suffix in _LOG_LAST:
+        path = f"{folder}/{stem}{suffix}"
+        fs.rename(path + names.SWAP, path)
+    fs.sync_dir(folder)
+    cleaned.path = f"{folder}/{stem}{names.LOG}"
+
+
+def _remove_source(fs: FileSystem, folder: str, base: int) -> None:
+    for suffix in (names.SNAPSHOT, names.WINDOW, *_LOG_LAST):
+        fs.remove(f"{folder}/{names.offset_name(base, suffix)}")
+
+
+def finish_swaps(fs: FileSystem, folder: str, listed: Sequence[str]) -> None:
+    """After a crash: complete the swaps that were committed, drop the others.
+
+    The indexes are left to be rebuilt: nobody knows which of them were swapped already.
+    Raises StorageError.
+    """
+    logs = names.offsets_of(list(listed), names.LOG)
+    for base in names.offsets_of(list(listed), names.LOG + names.SWAP):
+        path = f"{folder}/{names.offset_name(base, names.LOG)}"
+        end = max((at.last_offset for at in batches_of(fs, path + names.SWAP)), default=base)
+        for source in logs:
+            if base < source <= end:
+                _remove_source(fs, folder, source)
+        for suffix in (names.INDEX, names.TIME_INDEX):
+            fs.remove(f"{folder}/{names.offset_name(base, suffix)}")
+        fs.rename(path + names.SWAP, path)
+        fs.sync_dir(folder)
+    for name in listed:
+        if name.endswith(names.SWAP) and not name.endswith(names.LOG + names.SWAP):
+            fs.remove(f"{folder}/{name}")
