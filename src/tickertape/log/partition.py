@@ -70,7 +70,7 @@ class PartitionLog:
         self._epochs = loaded.epochs
         self._epoch = loaded.epochs.latest
         self._log_start = loaded.report.log_start_offset
-        self._end = self._durable = loaded.report.end_offset
+        self._end = self._durable = self._synced = loaded.report.end_offset
         self._recovery_point = loaded.recovery_point
         self._snapshot_offset = loaded.snapshot_offset
         self._end_at_open = self._end
@@ -149,7 +149,7 @@ class PartitionLog:
     @property
     def is_dirty(self) -> bool:
         """True if ``begin_sync`` would have something to do."""
-        if self._end > self._durable or self._folders:
+        if self._end > self._synced or self._folders:
             return True
         return bool(self._writes) and not self._writes_stuck
 
@@ -281,7 +281,7 @@ class PartitionLog:
         if self._sealed and all(segment.seal() for segment in self._sealed):
             recovery_point = self._active.base_offset
         files = [file for segment in self._sealed for file in segment.files_to_sync()]
-        if self._end > self._durable:
+        if self._end > self._synced:
             files.append(self._active.file)
             self._active.remember(self._end, self._active.size)
         writes = self._writes[:]
@@ -309,6 +309,7 @@ class PartitionLog:
             self.failed = f"{self.folder}: {reason}"
         if self.failed is not None:
             return
+        self._synced = ticket.end_offset
         self._durable = max(self._durable, ticket.end_offset)
         del self._folders[: len(ticket.folders)]
         if ticket.unwritten is not None:
