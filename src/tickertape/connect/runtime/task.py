@@ -30,7 +30,9 @@ class _Owned:
     """A partition that is ours until it is revoked."""
 
     reader: PartitionReader
+    start: int  # where we began to read
     target: int  # with --once: read up to here
+    behind: bool  # the group's offset is older than what the bucket proves: commit it first
     at_end: bool = False  # everything that can be read was
     finished: bool = False  # with --once: sealed, nothing more to do
     fenced: bool = False  # the group moved on without us: wait to be told
@@ -130,7 +132,8 @@ class SinkTask:
     def _all_finished(self) -> bool:
         """Every partition we were given is done; being given none, others do the work, counts."""
         return self._assigned and all(
-            owned.finished and not owned.pending for owned in self._owned.values()
+            owned.finished and not owned.pending and not owned.behind
+            for owned in self._owned.values()
         )
 
     def _relieve_memory(self) -> None:
@@ -142,7 +145,11 @@ class SinkTask:
 
     def _flush_pending(self, flushers: ThreadPoolExecutor) -> None:
         now_ms = self._clock.monotonic_ms()
-        due = [o for o in self._owned.values() if o.pending and now_ms >= o.retry_at_ms]
+        due = [
+            owned
+            for owned in self._owned.values()
+            if (owned.pending or owned.behind) and now_ms >= owned.retry_at_ms
+        ]
         if len(due) == 1:
             self._flush_partition(due[0])
         else:
@@ -153,35 +160,39 @@ class SinkTask:
                 raise owned.rejected
 
     def _flush_partition(self, owned: _Owned) -> None:
-        while owned.pending:
-            flush = owned.pending[0]
-            try:
-                outcome = self._writer.write(flush)
-            except (ObjectStoreError, GroupError) as error:
-                if not error.retriable:
-                    raise
-                self._try_later(owned, flush, error)
-                return
-            if outcome is FlushOutcome.FENCED:
-                self._fence(owned)
-                return
-            owned.pending.popleft()
-            self._recovered(owned)
-            self._listener.flushed(flush)
+        try:
+            while owned.behind or owned.pending:
+                if self._next_step(owned) is FlushOutcome.FENCED:
+                    self._fence(owned)
+                    return
+                self._recovered(owned)
+        except (ObjectStoreError, GroupError) as error:
+            if not error.retriable:
+                raise
+            self._try_later(owned, error)
 
-    def _try_later(self, owned: _Owned, flush: Flush, error: ObjectStoreError | GroupError) -> None:
+    def _next_step(self, owned: _Owned) -> FlushOutcome:
+        if owned.behind:
+            outcome = self._writer.catch_up(owned.reader.tp, owned.start)
+            owned.behind = outcome is FlushOutcome.FENCED
+            return outcome
+        outcome = self._writer.write(owned.pending[0])
+        if outcome is FlushOutcome.DONE:
+            self._listener.flushed(owned.pending.popleft())
+        return outcome
+
+    def _try_later(self, owned: _Owned, error: ObjectStoreError | GroupError) -> None:
         now_ms = self._clock.monotonic_ms()
         if owned.failing_since_ms is None:
             owned.failing_since_ms = now_ms
-            self._source.pause(flush.tp)
+            self._source.pause(owned.reader.tp)
         if now_ms - owned.failing_since_ms >= self._limits.retry_ms_max:
             error.add_note(f"given up after {self._limits.retry_ms_max} ms; nothing was skipped")
             raise error
         backoff_ms = self._settings.retry_backoff_ms
         owned.retry_at_ms = now_ms + backoff_ms
         self._listener.noted(
-            f"flush of {flush.tp} {flush.start}..{flush.end} failed,"
-            f" again in {backoff_ms} ms: {error}"
+            f"flush of {owned.reader.tp} failed, again in {backoff_ms} ms: {error}"
         )
 
     def _recovered(self, owned: _Owned) -> None:
@@ -192,6 +203,7 @@ class SinkTask:
 
     def _fence(self, owned: _Owned) -> None:
         owned.pending.clear()
+        owned.behind = False
         owned.fenced = True
         self._listener.noted(
             f"{owned.reader.tp}: the group gave it to somebody else while we were away;"
@@ -229,7 +241,8 @@ class SinkTask:
                 intent=point.intent,
                 topic_id=self._topic_id(tp.topic),
             )
-            self._owned[tp] = _Owned(reader, target=high)
+            behind = committed.offset != position and point.position is not None
+            self._owned[tp] = _Owned(reader, position, target=high, behind=behind)
             starts[tp] = position
         return starts
 

@@ -5,10 +5,6 @@ Killed between any two steps, whoever is assigned the partition next finishes th
 over, every step finds its own work and changes nothing. Nothing here waits or retries; ask again.
 """
 
-import gzip
-import zlib
-from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 from typing import Protocol
 
@@ -21,10 +17,11 @@ from tickertape.connect.s3.intent import (
     encode_intent,
     encode_reference,
 )
-from tickertape.connect.s3.manifest import ManifestObject, decode_manifest, encode_manifest
+from tickertape.connect.s3.manifest import decode_manifest, encode_manifest
 from tickertape.connect.s3.names import intent_key, manifest_key
 from tickertape.objects.store import ObjectStore, PutOutcome, sha256_hex, stored_sha256
 
+_BYTES = "application/octet-stream"
 _CONTENT_TYPES = {".json": "application/json", ".gz": "application/gzip"}
 
 
@@ -74,9 +71,10 @@ class FlushWriter:
         """Do all four steps. ObjectStoreError and GroupError leave it to be repeated, or found."""
         if self._record_intent(flush) is FlushOutcome.FENCED:
             return FlushOutcome.FENCED
-        stored = [self._put_object(flush.tp, built) for built in flush.objects]
-        self._put_manifest(flush, stored)
-        return self._release(flush)
+        for built in flush.objects:
+            flush = self._put_object(flush, built)
+        self._put_manifest(flush)
+        return self.catch_up(flush.tp, flush.end + 1)
 
     def _record_intent(self, flush: Flush) -> FlushOutcome:
         encoded = encode_intent(flush.intent)
@@ -101,40 +99,27 @@ class FlushWriter:
             )
         return outcome
 
-    def _put_object(self, tp: TopicPartition, built: BuiltObject) -> ManifestObject:
-        content_type = _CONTENT_TYPES.get(built.key[built.key.rfind(".") :])
-        described = ManifestObject(
-            key=built.key,
-            offsets=built.offsets,
-            records=built.records,
-            size=len(built.data),
-            sha256=built.sha256,
-            content_sha256=built.content_sha256,
-        )
-        outcome = self._store.put(
-            built.key, built.data, content_type=content_type or "application/octet-stream"
-        )
+    def _put_object(self, flush: Flush, built: BuiltObject) -> Flush:
+        """The flush, with what is stored if somebody stored the same records in other bytes."""
+        content_type = _CONTENT_TYPES.get(built.key[built.key.rfind(".") :], _BYTES)
+        outcome = self._store.put(built.key, built.data, content_type=content_type)
         if outcome is PutOutcome.CREATED or stored_sha256(self._store, built.key) == built.sha256:
-            return described
-        return self._adopt(tp, built, described)
-
-    def _adopt(
-        self, tp: TopicPartition, built: BuiltObject, described: ManifestObject
-    ) -> ManifestObject:
-        """Take an object that holds the same lines, compressed by another hand or version."""
+            return flush
         stored = self._store.get(built.key)
-        if stored is not None and _content_sha256(built.key, stored) == built.content_sha256:
-            return replace(described, size=len(stored), sha256=sha256_hex(stored))
-        raise StorageError(
-            f"{self._store.url}: {built.key} exists and holds other records than offsets"
-            f" {_spelled(built.offsets)} of {tp}: got {stored and len(stored)} bytes with other"
-            f" content, want {len(built.data)}. Was the topic deleted and created again, or do two"
-            " connectors write here? Move the old objects away, or choose another topics.dir or"
-            " name. Nothing was overwritten and nothing was skipped"
-        )
+        if stored is None:
+            raise StorageError(f"{self._store.url}: {built.key} existed and is gone: who deletes?")
+        try:
+            return flush.adopt(built.key, stored)
+        except StorageError as error:
+            raise StorageError(
+                f"{self._store.url}: {error}. It exists already and is not of {flush.tp}"
+                f" {flush.start}..{flush.end}: was the topic deleted and created again, or do two"
+                " connectors write here? Move the old objects away, or choose another topics.dir."
+                " Nothing was overwritten, nothing was skipped"
+            ) from error
 
-    def _put_manifest(self, flush: Flush, stored: Sequence[ManifestObject]) -> None:
-        manifest = replace(flush.manifest(), objects=tuple(stored))
+    def _put_manifest(self, flush: Flush) -> None:
+        manifest = flush.manifest()
         key = manifest_key(self._connector, flush.tp, flush.start)
         encoded = encode_manifest(manifest)
         if self._store.put(key, encoded, content_type="application/json") is PutOutcome.CREATED:
@@ -150,20 +135,7 @@ class FlushWriter:
             " Was the topic deleted and created again? Choose another connector name"
         )
 
-    def _release(self, flush: Flush) -> FlushOutcome:
-        outcome = self._group.commit(flush.tp, flush.end + 1, "")
+    def catch_up(self, tp: TopicPartition, offset: int) -> FlushOutcome:
+        """Tell the group that all below ``offset`` is stored. The last step of every flush."""
+        outcome = self._group.commit(tp, offset, "")
         return FlushOutcome.DONE if outcome is CommitOutcome.DONE else FlushOutcome.FENCED
-
-
-def _content_sha256(key: str, stored: bytes) -> str | None:
-    if not key.endswith(".gz"):
-        return sha256_hex(stored)
-    try:
-        return sha256_hex(gzip.decompress(stored))
-    except (OSError, EOFError, zlib.error):
-        return None  # not a gzip file: not ours
-
-
-def _spelled(offsets: Sequence[tuple[int, int]]) -> str:
-    first, last = offsets[0][0], offsets[-1][1]
-    return f"{first}..{last}"
