@@ -8,13 +8,11 @@ read_committed is served; there are no transactions, so the last stable offset i
 watermark and aborted is empty.
 
 Versions. 5 log start offset, 7 sessions (KIP-227), 9 leader epoch fencing (KIP-320), 11 rack id
-(KIP-392), 12 flexible, last fetched epoch (KIP-595).
+(KIP-392), 12 flexible, last fetched epoch and diverging epoch (KIP-595).
 
 Deviations. Sessions are declined: the answer's session id is always 0, which clients must accept,
-and an incremental request gets FETCH_SESSION_ID_NOT_FOUND. A diverging epoch is never sent: only
-followers ask for it, and consumers find truncation by OffsetForLeaderEpoch. There are no
-followers: replicaId is not looked at. Batches are sent as stored, never converted for an older
-version.
+and an incremental request gets FETCH_SESSION_ID_NOT_FOUND. There are no followers: replicaId is not
+looked at. Batches are sent as stored, never converted for an older version.
 """
 
 from typing import Final
@@ -133,6 +131,10 @@ class _Reading:
         offset = part.fetch_offset
         if not start <= offset <= log.end_offset:
             return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE, partition)
+        if part.last_fetched_epoch >= 0:
+            diverging = self._diverging(partition, part)
+            if diverging is not None:
+                return diverging
         self.watched.append(partition)
         parts: list[Part] = []
         size, error = 0, _NONE
@@ -157,6 +159,18 @@ class _Reading:
             parts,
             size,
         )
+
+    def _diverging(self, partition: Partition, part: FetchPartition) -> FetchedPartition | None:
+        """Where the client's log parts from ours (KIP-595), if it does."""
+        log = partition.log
+        epoch, end = log.end_offset_for_epoch(part.last_fetched_epoch)
+        if epoch < 0:
+            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE, partition)
+        if epoch == part.last_fetched_epoch and end >= part.fetch_offset:
+            return None
+        out = self._refuse(part, _NONE, partition)
+        out.diverging = (epoch, end)
+        return out
 
     def _refuse(
         self, part: FetchPartition, error: ErrorCode, partition: Partition | None = None

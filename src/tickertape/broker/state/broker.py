@@ -83,7 +83,6 @@ class Broker:
 
         StorageError if the data directory cannot be used as it is.
         """
-        self._fs.make_dir(self._data_dir)
         self.cluster_id = self._own_data_dir()
         clean = take_clean_mark(self._fs, self._data_dir)
         self.producer_ids.load()
@@ -148,9 +147,14 @@ class Broker:
 
     def _own_data_dir(self) -> str:
         """The cluster id; made up and written down in a new data directory."""
+        self._fs.make_dir(self._data_dir)
         meta = read_meta_properties(self._fs, self._data_dir)
         node_id = self.settings.node_id
         if meta is None:
+            folder = self._data_dir
+            while "/" in folder:  # a new folder is durable once every one above it has been synced
+                folder = folder.rpartition("/")[0]
+                self._fs.sync_dir(folder or "/")
             token = urlsafe_b64encode(random_topic_id(self._rng).bytes).decode().rstrip("=")
             meta = MetaProperties(cluster_id=token, node_id=node_id)
             write_meta_properties(self._fs, self._data_dir, meta)

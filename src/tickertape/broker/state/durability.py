@@ -22,7 +22,6 @@ class Durability:
         self._counts_when_written = mode != "always"
         self._never_syncs = mode == "never"
         self._dirty: dict[PartitionLog, Partition] = {}
-        self._handed: dict[PartitionLog, int] = {}  # log -> its end when the shell took it
 
     def appended(self, partition: Partition) -> None:
         """Something was written to the partition's log."""
@@ -51,7 +50,6 @@ class Durability:
 
     def dirty(self) -> list[PartitionLog]:
         """The logs that have something to sync. Until ``synced`` names them they stay here."""
-        self._handed = {log: log.end_offset for log in self._dirty}
         return list(self._dirty)
 
     def synced(self, logs: Iterable[PartitionLog]) -> None:
@@ -60,7 +58,7 @@ class Durability:
             partition = self._dirty.get(log)
             if partition is None:
                 continue  # deleted meanwhile
-            if log.failed is not None or log.end_offset == self._handed.get(log):
+            if log.failed is not None or not log.is_dirty:
                 del self._dirty[log]
             partition.settle()
             if partition.sleepers:
