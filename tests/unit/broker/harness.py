@@ -10,6 +10,7 @@ from tickertape.broker.api.dispatch import handle
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
+from tickertape.wire.batch import iter_batches
 from tickertape.wire.fetch import (
     FetchedPartition,
     FetchPartition,
@@ -29,9 +30,13 @@ from tickertape.wire.produce import (
     read_produce_response,
     write_produce_request,
 )
-from tickertape.wire.records import Record, write_batch
-from tickertape.wire.schema.create_topics import CreatableTopic, CreateTopicsRequest
-from tickertape.wire.schema.create_topics import CreateTopicsResponse
+from tickertape.wire.records import Record, read_records, write_batch
+from tickertape.wire.schema.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
 
 M = TypeVar("M", bound=Message)
 
@@ -130,9 +135,9 @@ class Core:
             try:
                 ticket.run()
             except StorageError as error:
-                log.finish_sync(ticket, False, str(error))
+                log.finish_sync(ticket, ok=False, reason=str(error))
             else:
-                log.finish_sync(ticket, True)
+                log.finish_sync(ticket, ok=True)
         self.broker.synced(logs)
 
     def pass_ms(self, ms: int) -> None:
@@ -163,8 +168,6 @@ class Core:
 
     def create(self, name: str, partitions: int = 1, **configs: str) -> None:
         """Create a topic; configs with _ for the dots."""
-        from tickertape.wire.schema.create_topics import CreatableTopicConfig
-
         topic = CreatableTopic(
             name=name,
             num_partitions=partitions,
@@ -205,7 +208,7 @@ class Core:
         version: int = 11,
         max_wait_ms: int = 0,
         min_bytes: int = 1,
-        **more: Any,
+        **more: Any,  # noqa: ANN401  # fields of the request or of its partition
     ) -> FakeCall:
         wanted = FetchPartition(index=partition, fetch_offset=offset)
         for name in list(more):
@@ -225,7 +228,7 @@ def records(*values: str, offset: int = 0, timestamp: int = 1_000) -> list[Recor
     ]
 
 
-def batch(*values: str, **more: Any) -> bytes:
+def batch(*values: str, **more: int) -> bytes:
     """One batch of keyed records."""
     return write_batch(records(*values), **more)
 
@@ -254,9 +257,6 @@ def fetch_answer(call: FakeCall, version: int = 11) -> FetchResponse:
 
 def values_of(out: FetchedPartition) -> list[str]:
     """The records' values, in order."""
-    from tickertape.wire.batch import iter_batches
-    from tickertape.wire.records import read_records
-
     chunk = records_of(out)
     return [
         (record.value or b"").decode()

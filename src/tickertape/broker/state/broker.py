@@ -21,7 +21,9 @@ from tickertape.broker.state.producer_ids import ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
 from tickertape.broker.state.topics import Topic, TopicRegistry
-from tickertape.broker.state.waits import FetchWaits, Partition
+from tickertape.broker.state.upkeep import Upkeep
+from tickertape.broker.state.waits import FetchWaits
+from tickertape.log.compaction import CompactionJob
 from tickertape.log.data_dir import (
     MetaProperties,
     mark_clean,
@@ -72,9 +74,8 @@ class Broker:
         self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
         self.cluster_id = ""
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
-        now_ms = clock.monotonic_ms()
-        self._retention_due_ms = now_ms + settings.log_retention_check_interval_ms
-        self._offsets_due_ms = now_ms + settings.offsets_retention_check_interval_ms
+        self._upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
+        self._offsets_due_ms = clock.monotonic_ms() + settings.offsets_retention_check_interval_ms
 
     # -- life --------------------------------------------------------------------------------
 
@@ -115,16 +116,19 @@ class Broker:
     def tick(self) -> int:
         """Do everything that is due; returns ms until there is more (at least 1)."""
         now_ms = self.clock.monotonic_ms()
-        if now_ms >= self._retention_due_ms:
-            self._retention_due_ms = now_ms + self.settings.log_retention_check_interval_ms
-            self._apply_retention()
         if now_ms >= self._offsets_due_ms:
             self._offsets_due_ms = now_ms + self.settings.offsets_retention_check_interval_ms
             self.groups.expire_offsets()
         groups_ms = self.groups.tick(now_ms)
         fetches_ms = self.fetch_waits.expire(now_ms)
-        due_ms = min(groups_ms, fetches_ms, self.durability.waits.expire(now_ms))
-        due_ms = min(due_ms, self._retention_due_ms, self._offsets_due_ms, now_ms + _IDLE_MS)
+        due_ms = min(
+            groups_ms,
+            fetches_ms,
+            self.durability.waits.expire(now_ms),
+            self._upkeep.tick(now_ms),
+            self._offsets_due_ms,
+            now_ms + _IDLE_MS,
+        )
         return max(1, due_ms - now_ms)
 
     def dirty(self) -> list[PartitionLog]:
@@ -134,6 +138,14 @@ class Broker:
     def synced(self, logs: Iterable[PartitionLog]) -> None:
         """``finish_sync`` has been called on these: answer those who waited for it."""
         self.durability.synced(logs)
+
+    def compaction_jobs(self) -> list[CompactionJob]:
+        """Jobs planned since the last call; run each in a thread, then say ``compacted``."""
+        return self._upkeep.take_jobs()
+
+    def compacted(self, job: CompactionJob) -> None:
+        """``job.run`` has returned, or raised; the job knows which."""
+        self._upkeep.cleaned(job)
 
     def notice(self, line: str) -> None:
         """Keep a line for the operator; the oldest go when nobody takes them."""
@@ -177,23 +189,3 @@ class Broker:
             if partition is not None:
                 self.durability.forget(partition)
         self.groups.topic_deleted(topic.name)
-
-    def _apply_retention(self) -> None:
-        for partition in self.topics.opened():
-            self._maintain(partition)
-        try:
-            self.topics.sweep()
-        except StorageError as error:
-            self.notice(f"deleted topics still take space: {error}")
-
-    def _maintain(self, partition: Partition) -> None:
-        name = f"{partition.topic}-{partition.index}"
-        try:
-            partition.log.roll_if_due(self.clock.now_ms())
-            removed = partition.log.apply_retention(self.clock.now_ms())
-        except StorageError as error:
-            self.notice(f"{name}: retention failed: {error}")
-            return
-        self.durability.maintained(partition)
-        if removed:
-            self.notice(f"{name}: retention: {', '.join(removed)}")
