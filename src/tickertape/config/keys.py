@@ -126,10 +126,17 @@ def _check_key(checked: Checked, key: Key) -> None:
         return
     checked.values[key.name] = value
     if key.refused and value != key.default:
-        default = "no value" if key.default in (None, "") else key.default
+        default = _spelled(key.default)
         checked.errors.append(refusal(entry, f"{default}: {key.refused}"))
     elif key.inert:
         checked.notices.append(Notice("inert", entry, key.inert))
+
+
+def _spelled(default: object) -> str:
+    """A default as a properties file would say it."""
+    if default in (None, ""):
+        return "no value"
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _check_stranger(
