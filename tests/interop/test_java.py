@@ -1,0 +1,60 @@
+"""The Java client, from 2.8 to the newest, on either broker."""
+
+import pytest
+from tests.interop.harness import HERE, Broker, create_topic, java, run_client, unique
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+
+VERSIONS = [
+    pytest.param("apache", id="4.3"),
+    pytest.param("clients-3.9", id="3.9"),
+    pytest.param("clients-2.8", id="2.8"),
+]
+"""Folders of jars; that of Apache Kafka holds the newest kafka-clients."""
+
+
+def client(jars: str, target: Broker, command: str, *arguments: str) -> list[dict[str, object]]:
+    source = str(HERE / "java" / "Client.java")
+    return run_client([*java(jars), source, command, target.bootstrap, *arguments], seconds=200)
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_every_codec_is_read_back_whole_from_the_middle_of_a_batch(
+    target: Broker, jars: str
+) -> None:
+    topic = create_topic(target.bootstrap, unique("java-round"))
+    assert client(jars, target, "round", topic)[-1] == {"records": 5001}
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "static", "cooperative"])
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_two_members_share_a_topic_and_the_next_go_on_from_the_commit(
+    target: Broker, jars: str, kind: str
+) -> None:
+    topic = create_topic(target.bootstrap, unique("java-group"), partitions=4)
+    documents = client(jars, target, "group", topic, unique("java"), kind)
+    assert documents[-1] == {"first": 400, "second": 100}
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_admin_creates_describes_and_deletes(target: Broker, jars: str) -> None:
+    (document,) = client(jars, target, "admin", unique("java-admin"))
+    assert document["cluster"]
+    assert (document["nodes"], document["partitions"]) == (1, 3)
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_a_record_above_the_topic_limit_is_refused_and_the_next_is_taken(
+    target: Broker, jars: str
+) -> None:
+    config = {"max.message.bytes": "20000"}
+    topic = create_topic(target.bootstrap, unique("java-large"), config=config)
+    assert client(jars, target, "limits", topic) == [{"next": 1}]
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_offsets_by_time_and_committed_metadata(target: Broker, jars: str) -> None:
+    topic = create_topic(target.bootstrap, unique("java-times"))
+    assert client(jars, target, "times", topic) == [
+        {"offset": 4, "timestamp": 1_600_000_000_040, "first": 0, "end": 20, "committed": 5}
+    ]
