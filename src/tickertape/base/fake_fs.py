@@ -243,11 +243,13 @@ class FakeFileSystem:
         self._cut = self.mutations + nth
 
     def crash(self, loss: Loss = Loss.ALL, seed: int = 0) -> None:
-        """Lose power and come back: what is not durable is lost as ``loss`` says."""
+        """Lose power and come back: what is not durable is lost as ``loss`` says.
+
+        A ``cut_at`` that was not reached yet stays: recovery can be cut too.
+        """
         self._root.crash(loss, random.Random(seed))  # noqa: S311  # reproducible on purpose
         self.life += 1
         self._off = False
-        self._cut = None
         self._failures.clear()
         self._failing = frozenset()
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from crc32c import crc32c
-
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
@@ -25,8 +23,6 @@ from tickertape.log.config import INDEX_BYTES_MAX, LogConfig
 from tickertape.log.index import TimeIndex
 from tickertape.log.segment import BatchAt, Segment, batches_of
 from tickertape.wire.batch import (
-    BATCH_HEADER,
-    COMPRESSION_MASK,
     NO_TIMESTAMP,
     BatchHeader,
     read_batch_header,
@@ -37,7 +33,6 @@ from tickertape.wire.records import Record, read_records, write_batch
 KEYS_MAX: Final = 5_000_000
 """Keys held in memory at once; what lies beyond is cleaned by the next job."""
 _DECODED_BYTES_MAX: Final = 128 << 20
-_CRC_FROM: Final = 21
 _TIMES_MAX: Final = 64
 _I32_MAX: Final = 0x7FFFFFFF
 _LOG_LAST: Final = (names.INDEX, names.TIME_INDEX, names.LOG)
@@ -154,7 +149,7 @@ class CompactionJob:
                 final = segment is group[-1] and batch.position + batch.size == segment.size
                 kept = self._kept(segment, batch, header, records, newest)
                 if kept is None and (final or header.last_offset in self.live_batches):
-                    kept = _emptied(header)
+                    kept = _rewritten(header, [])
                 if kept is not None:
                     self._append(target, header, kept)
         if not target.seal():
@@ -239,47 +234,20 @@ def _decoded(segment: Segment) -> Iterator[tuple[BatchAt, BatchHeader, list[Reco
 
 
 def _rewritten(header: BatchHeader, records: Sequence[Record]) -> bytes:
-    """The batch with these records only; producer, sequences and offsets as they were."""
-    batch = bytearray(
-        write_batch(
-            records,
-            base_offset=header.base_offset,
-            compression=header.compression,
-            attributes=header.attributes,
-            max_timestamp=header.max_timestamp if header.is_log_append_time else None,
-        )
+    """The batch with these records only, perhaps none; all that a retry is known by stays."""
+    keeps_time = header.is_log_append_time or not records
+    return write_batch(
+        records,
+        base_offset=header.base_offset,
+        compression=header.compression if records else 0,
+        producer_id=header.producer_id,
+        producer_epoch=header.producer_epoch,
+        base_sequence=header.base_sequence,
+        leader_epoch=header.partition_leader_epoch,
+        attributes=header.attributes,
+        max_timestamp=header.max_timestamp if keeps_time else None,
+        last_offset_delta=header.last_offset_delta,
     )
-    fresh = read_batch_header(batch, 0)
-    return _with_identity(header, batch, fresh, len(records))
-
-
-def _emptied(header: BatchHeader) -> bytes:
-    """A header without records: what a retry is recognised by."""
-    return _with_identity(header, bytearray(BATCH_HEADER.size), None, 0)
-
-
-def _with_identity(
-    header: BatchHeader, batch: bytearray, fresh: BatchHeader | None, count: int
-) -> bytes:
-    fields = [
-        header.base_offset,
-        len(batch) - 12,
-        header.partition_leader_epoch,
-        2,
-        0,
-        header.attributes & ~COMPRESSION_MASK if fresh is None else fresh.attributes,
-        header.last_offset_delta,
-        NO_TIMESTAMP if fresh is None else fresh.base_timestamp,
-        header.max_timestamp if fresh is None else fresh.max_timestamp,
-        header.producer_id,
-        header.producer_epoch,
-        header.base_sequence,
-        count,
-    ]
-    BATCH_HEADER.pack_into(batch, 0, *fields)
-    fields[4] = crc32c(memoryview(batch)[_CRC_FROM:])
-    BATCH_HEADER.pack_into(batch, 0, *fields)
-    return bytes(batch)
 
 
 def swap_in(fs: FileSystem, cleaned: Segment, sources: Sequence[Segment]) -> None:

@@ -7,6 +7,7 @@ it, and a new leader epoch begins. Recovery may itself be cut at any point and r
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from crc32c import crc32c
@@ -286,7 +287,7 @@ class _Loader:
                 start = self._snapshot_offset = offset
                 break
         self._producers.expire(self._now_ms, self._config.producer_id_expiration_ms)
-        for segment, newer in zip(self._segments, [*self._segments[1:], None], strict=True):
+        for segment, newer in zip_longest(self._segments, self._segments[1:]):
             if newer is not None and newer.base_offset <= start:
                 continue
             position = segment.find(start) if start > segment.base_offset else 0
