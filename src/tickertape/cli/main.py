@@ -18,6 +18,7 @@ from tickertape.base.errors import TapeError
 
 COMMANDS: Final[dict[str, str]] = {
     "broker": "tickertape.cli.broker:broker",
+    "worker": "tickertape.cli.worker:worker",
 }
 """Subcommand -> module:function. A command that is not here does not exist."""
 

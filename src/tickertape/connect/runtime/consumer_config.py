@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from tickertape.base.errors import MisuseError
+from tickertape.connect.s3.settings import SinkSettings
 
 RENAMED: Final[dict[str, str]] = {
     "fetch.max.wait.ms": "fetch.wait.max.ms",
     "receive.buffer.bytes": "socket.receive.buffer.bytes",
     "send.buffer.bytes": "socket.send.buffer.bytes",
     "request.timeout.ms": "socket.timeout.ms",
-    "socket.connection.setup.timeout.ms": "socket.connection.setup.timeout.ms",
     "sasl.mechanism": "sasl.mechanisms",
+    "metadata.max.age.ms": "topic.metadata.refresh.interval.ms",
 }
 # Ours to decide: reading and committing are part of exactly-once.
 FIXED: Final[dict[str, str]] = {
@@ -40,6 +41,8 @@ JVM_ONLY: Final = frozenset({
 })  # fmt: skip
 _JAAS_OPTION = re.compile(r'\b(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _TUNING: Final[dict[str, str | int]] = {
+    "session.timeout.ms": 45_000,  # Kafka's, spelled out
+    "topic.metadata.refresh.interval.ms": 10_000,  # a topic created later is seen this soon
     # librdkafka waits a second when its queue is full: that caps a reader at 140k records/s.
     "fetch.queue.backoff.ms": 5,
     "queued.min.messages": 200_000,
@@ -57,14 +60,17 @@ class ConsumerConfig:
     warnings: tuple[str, ...]
 
 
-def consumer_config(
-    java: Mapping[str, str], *, bootstrap_servers: str, group_id: str, client_id: str
-) -> ConsumerConfig:
+def consumer_config(settings: SinkSettings, client_id: str) -> ConsumerConfig:
     """Translate a connector's consumer properties. MisuseError names key, got and want."""
+    java = settings.consumer
+    if settings.isolation_level not in {"read_committed", "read_uncommitted"}:
+        raise MisuseError(
+            f"consumer property isolation.level: got {settings.isolation_level!r}, want"
+            " read_committed or read_uncommitted"
+        )
     found: dict[str, str | int | bool] = {
         **_TUNING,
         "client.id": client_id,
-        "session.timeout.ms": 45_000,
     }
     warnings: list[str] = []
     for name, value in java.items():
@@ -83,27 +89,16 @@ def consumer_config(
     return ConsumerConfig(
         {
             **found,
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": group_id,
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": settings.group_id,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",  # the task says where to begin: nothing is reset silently
-            "isolation.level": isolation_level(java),
+            "isolation.level": settings.isolation_level,
             "partition.assignment.strategy": "range,roundrobin",
         },
         tuple(warnings),
     )
-
-
-def isolation_level(java: Mapping[str, str]) -> str:
-    """Ours is read_committed: an aborted transaction is no part of a backup. A file may differ."""
-    level = java.get("isolation.level", "read_committed").strip().lower()
-    if level not in {"read_committed", "read_uncommitted"}:
-        raise MisuseError(
-            f"consumer property isolation.level: got {level!r}, want read_committed or"
-            " read_uncommitted"
-        )
-    return level
 
 
 def start_policy(java: Mapping[str, str]) -> str:
