@@ -114,10 +114,11 @@ def _with_default(schema: Mapping[str, object], write: Writer) -> Writer:
     return write_or_default
 
 
-def _required(text: str | None, schema: Mapping[str, object], what: str) -> str:
-    """A nested value's text: null only where the schema allows it."""
-    if text is None and schema.get("optional") is not True:
-        raise InvalidEnvelopeError(f"got null for {what}, want a value as its schema requires")
+def _nested(writer: Writer, value: object) -> str:
+    """A nested value's text: what is converted to null takes the default, or may not be null."""
+    text = writer(value)
+    if text is None and value is not None:
+        text = writer(None)
     return "null" if text is None else text
 
 
@@ -132,32 +133,31 @@ def _struct(schema: Mapping[str, object], *, numeric: bool) -> Writer:
     listed = schema.get("fields")
     if not isinstance(listed, list):
         raise InvalidEnvelopeError(f"got {listed!r} as a struct's fields, want a list")
-    fields: list[tuple[str, str, dict[str, object], Writer]] = []
+    fields: list[tuple[str, str, Writer]] = []
     for field in listed:
         if not isinstance(field, dict) or not isinstance(field.get("field"), str):
             raise InvalidEnvelopeError(f"got the struct field {field!r}, want one with a name")
         name = field["field"]
-        fields.append((name, string_literal(name), field, compile_schema(field, numeric=numeric)))
+        fields.append((name, string_literal(name), compile_schema(field, numeric=numeric)))
 
     def write(value: object) -> str:
         if not isinstance(value, dict):
             raise InvalidEnvelopeError(f"got {value!r} for a struct, want an object")
         return "{" + ",".join(
-            f"{literal}:{_required(writer(value.get(name)), field, name)}"
-            for name, literal, field, writer in fields
+            f"{literal}:{_nested(writer, value.get(name))}" for name, literal, writer in fields
         ) + "}"  # fmt: skip
 
     return write
 
 
 def _array(schema: Mapping[str, object], *, numeric: bool) -> Writer:
-    items = _part(schema, "items")
-    writer = compile_schema(items, numeric=numeric)
+    writer = compile_schema(_part(schema, "items"), numeric=numeric)
 
     def write(value: object) -> str:
-        if not isinstance(value, list):
-            raise InvalidEnvelopeError(f"got {value!r} for an array, want one")
-        return "[" + ",".join(_required(writer(item), items, "an item") for item in value) + "]"
+        items = list(value.values()) if isinstance(value, dict) else value
+        if not isinstance(items, list):
+            items = []  # Java iterates over the JSON node, whatever it is
+        return "[" + ",".join([_nested(writer, item) for item in items]) + "]"
 
     return write
 
@@ -172,7 +172,7 @@ def _map(schema: Mapping[str, object], *, numeric: bool) -> Writer:
         if not isinstance(value, dict):
             raise InvalidEnvelopeError(f"got {value!r} for a map with string keys, want an object")
         return "{" + ",".join(
-            f"{string_literal(key)}:{_required(writer(value[key]), values, key)}"
+            f"{string_literal(key)}:{_nested(writer, value[key])}"
             for key in hash_order(value, string_hash)
         ) + "}"  # fmt: skip
 
@@ -183,8 +183,7 @@ def _map(schema: Mapping[str, object], *, numeric: bool) -> Writer:
         for pair in value:
             if not isinstance(pair, list) or len(pair) != 2:
                 raise InvalidEnvelopeError(f"got {pair!r} in a map, want [key, value]")
-            key = _required(key_writer(pair[0]), keys, "a key")
-            pairs[key] = _required(writer(pair[1]), values, key)
+            pairs[_nested(key_writer, pair[0])] = _nested(writer, pair[1])
         order = hash_order(pairs, _key_hash(str(key_kind)))
         return "[" + ",".join(f"[{key},{pairs[key]}]" for key in order) + "]"
 
@@ -249,9 +248,9 @@ def _time_of_day(value: object) -> str:
     return str(number)
 
 
-def _bytes(value: object) -> str:
+def _bytes(value: object) -> str | None:
     if not isinstance(value, str):
-        raise InvalidEnvelopeError(f"got {value!r} for bytes, want base64 text")
+        return None
     return f'"{b64encode(b64decode(value, validate=True)).decode()}"'
 
 

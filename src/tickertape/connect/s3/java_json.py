@@ -27,7 +27,7 @@ _BLANK: Final = b" \t\r\n"
 _LONG_MAX: Final = (1 << 63) - 1
 _ASTRAL: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 _MEND: Final = re.compile(rb"\\(?:u(00[01][0-9a-f])|.)|([\xf0-\xf4][\x80-\xbf]{3})", re.DOTALL)
-_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
 _ESCAPES: Final = {
     '"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t",
 }  # fmt: skip
