@@ -35,7 +35,7 @@ class ServerSettings:
     broker: BrokerSettings
     host: str = "127.0.0.1"
     port: int = 9092
-    advertised: tuple[str, int] | None = None  # None: where it listens
+    advertised: tuple[str, int] | None = None  # None: where it listens; port 0: its port
     limits: Limits = field(default_factory=Limits)
     flush_interval_ms: int = 1000
 

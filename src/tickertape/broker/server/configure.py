@@ -1,0 +1,170 @@
+"""From a checked ``server.properties`` to what the server is built with.
+
+Where Kafka has several names for one thing, the finer one wins: log.retention.ms over .minutes over
+.hours, log.roll.ms over .hours, log.dirs over log.dir, node.id over broker.id, listeners over
+host.name and port.
+"""
+
+from collections.abc import Iterable
+from typing import Final, cast
+
+from tickertape.base.errors import MisuseError
+from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.server import ServerSettings
+from tickertape.broker.state.settings import BrokerSettings, FsyncMode
+from tickertape.config.broker import KEYS, PREFIXES, client_listeners
+from tickertape.config.keys import Checked, check
+from tickertape.config.properties import Entry
+from tickertape.log.config import LogConfig
+
+_HOUR_MS: Final = 3_600_000
+_HOST: Final = "127.0.0.1"
+_PORT: Final = 9092
+
+
+def configure(
+    entries: Iterable[Entry], source: str, default_data_dir: str, port: int | None = None
+) -> tuple[ServerSettings, Checked]:
+    """Settings, and what the user should be told. MisuseError lists every bad line.
+
+    ``port`` wins over the file's, also where the file advertises that port.
+    """
+    checked = check(entries, source, KEYS, PREFIXES)
+    _raise(checked)
+    host, listen_port = _listen(checked)
+    advertised = _advertised(checked)
+    _check_together(checked)
+    _raise(checked)
+    if port is not None and advertised is not None and advertised[1] == listen_port:
+        advertised = (advertised[0], 0)
+    settings = ServerSettings(
+        data_dir=_data_dir(checked, default_data_dir),
+        broker=_broker(checked),
+        host=host,
+        port=listen_port if port is None else port,
+        advertised=advertised,
+        limits=Limits(
+            frame_bytes_max=checked.number("socket.request.max.bytes"),
+            connections_max=checked.number("max.connections"),
+            idle_ms_max=checked.number("connections.max.idle.ms"),
+        ),
+        flush_interval_ms=checked.number("log.flush.interval.ms"),
+    )
+    return settings, checked
+
+
+def _raise(checked: Checked) -> None:
+    if checked.errors:
+        raise MisuseError("\n".join(checked.errors))
+
+
+def _listen(checked: Checked) -> tuple[str, int]:
+    port = checked.values["port"]
+    if checked.given("listeners"):
+        listeners = client_listeners(checked, "listeners")
+        if not listeners:
+            checked.refuse("listeners", "one listener that is not the controller's")
+            return _HOST, _PORT
+        if len(listeners) > 1:
+            checked.warn("listeners", f"only the first is served: {listeners[0]}")
+        return listeners[0].host or "0.0.0.0", listeners[0].port  # noqa: S104  # Kafka's meaning
+    return checked.text("host.name") or _HOST, port if isinstance(port, int) else _PORT
+
+
+def _advertised(checked: Checked) -> tuple[str, int] | None:
+    if checked.given("advertised.listeners"):
+        listeners = client_listeners(checked, "advertised.listeners")
+        if listeners and listeners[0].host:
+            return listeners[0].host, listeners[0].port
+        checked.refuse("advertised.listeners", "one PLAINTEXT listener with a host")
+    elif checked.given("advertised.host.name"):
+        port = checked.values["advertised.port"] or checked.values["port"] or _PORT
+        return checked.text("advertised.host.name"), cast(int, port)
+    return None
+
+
+def _check_together(checked: Checked) -> None:
+    shortest = checked.number("group.min.session.timeout.ms")
+    if shortest > checked.number("group.max.session.timeout.ms"):
+        checked.refuse("group.min.session.timeout.ms", "at most group.max.session.timeout.ms")
+    for name in ("log.dirs", "log.dir"):
+        if checked.given(name) and len(cast(tuple[str, ...], checked.values[name])) > 1:
+            checked.refuse(name, "one folder: this broker keeps all partitions together")
+    if checked.given("log.flush.interval.ms") and checked.text("tape.fsync") != "interval":
+        checked.warn("log.flush.interval.ms", "matters with --fsync interval only")
+
+
+def _data_dir(checked: Checked, default: str) -> str:
+    for name in ("log.dirs", "log.dir"):
+        folders = cast(tuple[str, ...], checked.values[name])
+        if folders:
+            return folders[0]
+    return default
+
+
+def _broker(checked: Checked) -> BrokerSettings:
+    return BrokerSettings(
+        node_id=_node_id(checked),
+        rack=checked.text("broker.rack") or None,
+        fsync=cast(FsyncMode, checked.text("tape.fsync")),
+        log=_log(checked),
+        num_partitions=checked.number("num.partitions"),
+        auto_create_topics_enable=checked.flag("auto.create.topics.enable"),
+        log_retention_check_interval_ms=checked.number("log.retention.check.interval.ms"),
+        fetch_max_bytes=checked.number("fetch.max.bytes"),
+        group_initial_rebalance_delay_ms=checked.number("group.initial.rebalance.delay.ms"),
+        group_min_session_timeout_ms=checked.number("group.min.session.timeout.ms"),
+        group_max_session_timeout_ms=checked.number("group.max.session.timeout.ms"),
+        group_max_size=checked.number("group.max.size"),
+        offsets_topic_num_partitions=checked.number("offsets.topic.num.partitions"),
+        offsets_topic_segment_bytes=checked.number("offsets.topic.segment.bytes"),
+        offsets_retention_minutes=checked.number("offsets.retention.minutes"),
+        offsets_retention_check_interval_ms=checked.number("offsets.retention.check.interval.ms"),
+        offset_metadata_max_bytes=checked.number("offset.metadata.max.bytes"),
+        offsets_commit_timeout_ms=checked.number("offsets.commit.timeout.ms"),
+        log_cleaner_backoff_ms=checked.number("log.cleaner.backoff.ms"),
+        log_cleaner_min_cleanable_ratio=cast(
+            float, checked.values["log.cleaner.min.cleanable.ratio"]
+        ),
+    )
+
+
+def _log(checked: Checked) -> LogConfig:
+    return LogConfig(
+        segment_bytes=checked.number("log.segment.bytes"),
+        segment_ms=_first(checked, ("log.roll.ms", 1), ("log.roll.hours", _HOUR_MS)),
+        retention_ms=_first(
+            checked,
+            ("log.retention.ms", 1),
+            ("log.retention.minutes", 60_000),
+            ("log.retention.hours", _HOUR_MS),
+        ),
+        retention_bytes=checked.number("log.retention.bytes"),
+        index_interval_bytes=checked.number("log.index.interval.bytes"),
+        max_message_bytes=checked.number("message.max.bytes"),
+        cleanup_policy=cast(frozenset[str], checked.values["log.cleanup.policy"]),
+        message_timestamp_type=checked.text("log.message.timestamp.type"),
+        message_timestamp_before_max_ms=checked.number("log.message.timestamp.before.max.ms"),
+        message_timestamp_after_max_ms=checked.number("log.message.timestamp.after.max.ms"),
+        delete_retention_ms=checked.number("log.cleaner.delete.retention.ms"),
+        min_cleanable_dirty_ratio=cast(float, checked.values["log.cleaner.min.cleanable.ratio"]),
+        min_compaction_lag_ms=checked.number("log.cleaner.min.compaction.lag.ms"),
+        producer_id_expiration_ms=checked.number("producer.id.expiration.ms"),
+    )
+
+
+def _first(checked: Checked, *names: tuple[str, int]) -> int:
+    """The first of the keys that has a value, in ms; -1 stays -1: no limit."""
+    for name, unit_ms in names:
+        value = checked.values[name]
+        if isinstance(value, int):
+            return value * unit_ms if value >= 0 else -1
+    raise AssertionError(names)  # the last one has a default
+
+
+def _node_id(checked: Checked) -> int:
+    for name in ("node.id", "broker.id"):
+        value = checked.values[name]
+        if isinstance(value, int) and value >= 0:
+            return value
+    return 1  # Kafka makes up an id from 1001 on for broker.id=-1; one node needs no such care

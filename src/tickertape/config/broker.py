@@ -1,0 +1,271 @@
+"""The keys of a broker's ``server.properties``, with Kafka's names.
+
+Every key of the files that Kafka 2.2 and 4.x ship is here, so that they start unchanged: those that
+mean nothing to a single, embedded node are inert, with the reason. One key is ours: ``tape.fsync``.
+Sources: Kafka's KafkaConfig, ServerLogConfigs, GroupCoordinatorConfig and SocketServerConfigs.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tickertape.config.keys import Checked, Key, boolean, choice, integer, text, words
+
+_LONG: Final = (1 << 63) - 1
+_INT: Final = (1 << 31) - 1
+_LISTENER: Final = re.compile(
+    r"([A-Za-z0-9_.-]+)://(?:\[([0-9A-Fa-f:.%]+)\]|([^:/\s]*)):([0-9]{1,5})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """``NAME://host:port``; an empty host means every interface."""
+
+    name: str
+    host: str
+    port: int
+
+
+def listener_list(raw: str) -> tuple[Listener, ...]:
+    """``listeners`` and ``advertised.listeners``; ValueError says what is wanted."""
+    found: list[Listener] = []
+    for item in words(raw):
+        match = _LISTENER.fullmatch(item)
+        if match is None or int(match[4]) > 65_535:
+            raise ValueError("NAME://host:port, several with commas between")
+        found.append(Listener(match[1].upper(), match[2] or match[3], int(match[4])))
+    return tuple(found)
+
+
+def ratio(raw: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(raw.strip())
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return value
+
+
+def policies(raw: str) -> frozenset[str]:
+    """``log.cleanup.policy``."""
+    found = frozenset(word.lower() for word in words(raw))
+    if not found or not found <= {"delete", "compact"}:
+        raise ValueError("delete, compact or delete,compact")
+    return found
+
+
+_ONE_NODE: Final = "one node has no replicas"
+_NO_ZOOKEEPER: Final = "no ZooKeeper is needed"
+_NO_QUORUM: Final = "one node needs no controller quorum"
+_ONE_LOOP: Final = "one event loop serves all requests"
+_KERNEL: Final = "the kernel sizes socket buffers itself"
+_BOUNDED: Final = "requests in flight are bounded per connection instead"
+_NO_TXN: Final = "this broker has no transactions yet"
+_SYNCED: Final = "records are synced before they are acknowledged (see --fsync)"
+_CLEANER: Final = "the cleaner is one thread without a budget"
+_METRICS: Final = "this broker publishes no metrics yet"
+_PLAIN: Final = "this broker serves PLAINTEXT only"
+_CLASSIC: Final = "this broker serves the classic group protocol only"
+_QUOTA: Final = "this broker has no quotas"
+_TIERED: Final = "this broker has no tiered storage"
+
+_USED: Final = (
+    Key(name="node.id", parse=integer(0)),
+    Key(name="broker.id", parse=integer(-1)),
+    Key(name="broker.rack", parse=text),
+    Key(name="listeners", parse=listener_list, default=()),
+    Key(name="advertised.listeners", parse=listener_list, default=()),
+    Key(name="listener.security.protocol.map", parse=words, default=()),
+    Key(name="controller.listener.names", parse=words, default=()),
+    Key(name="host.name", parse=text),
+    Key(name="port", parse=integer(0, 65_535)),
+    Key(name="advertised.host.name", parse=text),
+    Key(name="advertised.port", parse=integer(1, 65_535)),
+    Key(name="log.dirs", parse=words, default=()),
+    Key(name="log.dir", parse=words, default=()),
+    Key(name="tape.fsync", parse=choice("always", "interval", "never"), default="always"),
+    Key(name="log.flush.interval.ms", parse=integer(1, _LONG), default=1_000),
+    Key(name="num.partitions", parse=integer(1, 10_000), default=1),
+    Key(name="auto.create.topics.enable", parse=boolean, default=True),
+    Key(name="message.max.bytes", parse=integer(0), default=1_048_588),
+    Key(name="log.segment.bytes", parse=integer(14), default=1 << 30),
+    Key(name="log.roll.ms", parse=integer(1, _LONG)),
+    Key(name="log.roll.hours", parse=integer(1), default=168),
+    Key(name="log.retention.ms", parse=integer(-1, _LONG)),
+    Key(name="log.retention.minutes", parse=integer(-1)),
+    Key(name="log.retention.hours", parse=integer(-1), default=168),
+    Key(name="log.retention.bytes", parse=integer(-1, _LONG), default=-1),
+    Key(name="log.retention.check.interval.ms", parse=integer(1, _LONG), default=300_000),
+    Key(name="log.index.interval.bytes", parse=integer(0), default=4_096),
+    Key(name="log.cleanup.policy", parse=policies, default=frozenset({"delete"})),
+    Key(name="log.cleaner.backoff.ms", parse=integer(0, _LONG), default=15_000),
+    Key(name="log.cleaner.min.cleanable.ratio", parse=ratio, default=0.5),
+    Key(name="log.cleaner.delete.retention.ms", parse=integer(0, _LONG), default=86_400_000),
+    Key(name="log.cleaner.min.compaction.lag.ms", parse=integer(0, _LONG), default=0),
+    Key(
+        name="log.message.timestamp.type",
+        parse=choice("CreateTime", "LogAppendTime"),
+        default="CreateTime",
+    ),
+    Key(name="log.message.timestamp.before.max.ms", parse=integer(0, _LONG), default=_LONG),
+    Key(name="log.message.timestamp.after.max.ms", parse=integer(0, _LONG), default=_LONG),
+    Key(name="producer.id.expiration.ms", parse=integer(1), default=86_400_000),
+    Key(name="fetch.max.bytes", parse=integer(1024), default=57_671_680),
+    Key(name="offsets.topic.num.partitions", parse=integer(1, 10_000), default=50),
+    Key(name="offsets.topic.segment.bytes", parse=integer(1024), default=104_857_600),
+    Key(name="offsets.retention.minutes", parse=integer(1), default=10_080),
+    Key(name="offsets.retention.check.interval.ms", parse=integer(1, _LONG), default=600_000),
+    Key(name="offset.metadata.max.bytes", parse=integer(0), default=4_096),
+    Key(name="offsets.commit.timeout.ms", parse=integer(1), default=5_000),
+    Key(name="group.initial.rebalance.delay.ms", parse=integer(0), default=0),
+    Key(name="group.min.session.timeout.ms", parse=integer(1), default=6_000),
+    Key(name="group.max.session.timeout.ms", parse=integer(1), default=1_800_000),
+    Key(name="group.max.size", parse=integer(1), default=_INT),
+    Key(name="socket.request.max.bytes", parse=integer(1024), default=104_857_600),
+    Key(name="max.connections", parse=integer(1), default=_INT),
+    Key(name="connections.max.idle.ms", parse=integer(1, _LONG), default=600_000),
+)
+
+_INERT: Final = {
+    "auto.leader.rebalance.enable": _ONE_NODE,
+    "background.threads": _ONE_LOOP,
+    "broker.heartbeat.interval.ms": _NO_QUORUM,
+    "broker.id.generation.enable": _NO_ZOOKEEPER,
+    "broker.session.timeout.ms": _NO_QUORUM,
+    "compression.type": "batches are stored as the producer compressed them",
+    "connection.failed.authentication.delay.ms": _PLAIN,
+    "connections.max.reauth.ms": _PLAIN,
+    "control.plane.listener.name": _NO_QUORUM,
+    "default.replication.factor": _ONE_NODE,
+    "delete.topic.enable": "topics can always be deleted",
+    "inter.broker.listener.name": _ONE_NODE,
+    "inter.broker.protocol.version": _ONE_NODE,
+    "initial.broker.registration.timeout.ms": _NO_QUORUM,
+    "log.cleaner.enable": "compacted topics are always cleaned",
+    "log.cleaner.threads": _CLEANER,
+    "log.cleaner.dedupe.buffer.size": _CLEANER,
+    "log.cleaner.io.buffer.size": _CLEANER,
+    "log.cleaner.io.buffer.load.factor": _CLEANER,
+    "log.cleaner.io.max.bytes.per.second": _CLEANER,
+    "log.cleaner.max.compaction.lag.ms": "cleaning follows log.cleaner.min.cleanable.ratio only",
+    "log.dir.failure.timeout.ms": "there is one data folder",
+    "log.flush.interval.messages": _SYNCED,
+    "log.flush.scheduler.interval.ms": _SYNCED,
+    "log.flush.offset.checkpoint.interval.ms": "recovery points are written at every roll",
+    "log.flush.start.offset.checkpoint.interval.ms": "the log start is written when it moves",
+    "log.index.size.max.bytes": "indexes grow as needed, up to Kafka's default",
+    "log.message.downconversion.enable": "record batches of magic 2 only",
+    "log.message.format.version": "record batches of magic 2 only",
+    "log.message.timestamp.difference.max.ms": "replaced by log.message.timestamp.before.max.ms"
+    " and log.message.timestamp.after.max.ms",
+    "log.preallocate": "segments grow as needed",
+    "log.roll.jitter.hours": "one node rolls when it is due",
+    "log.roll.jitter.ms": "one node rolls when it is due",
+    "log.segment.delete.delay.ms": "old segments are deleted when nobody reads them",
+    "max.connection.creation.rate": _QUOTA,
+    "max.connections.per.ip": "max.connections bounds them all together",
+    "max.connections.per.ip.overrides": "max.connections bounds them all together",
+    "max.incremental.fetch.session.cache.slots": "every fetch is a full fetch",
+    "min.insync.replicas": _ONE_NODE,
+    "num.io.threads": _ONE_LOOP,
+    "num.network.threads": _ONE_LOOP,
+    "num.recovery.threads.per.data.dir": "logs are recovered one after the other",
+    "num.replica.alter.log.dirs.threads": _ONE_NODE,
+    "num.replica.fetchers": _ONE_NODE,
+    "offsets.commit.required.acks": _SYNCED,
+    "offsets.load.buffer.size": "the offsets topic is read segment by segment",
+    "offsets.topic.compression.codec": "committed offsets are stored uncompressed",
+    "offsets.topic.replication.factor": _ONE_NODE,
+    "process.roles": _NO_QUORUM,
+    "queued.max.request.bytes": _BOUNDED,
+    "queued.max.requests": _BOUNDED,
+    "request.timeout.ms": _ONE_NODE,
+    "reserved.broker.max.id": _NO_ZOOKEEPER,
+    "security.inter.broker.protocol": _ONE_NODE,
+    "security.providers": _PLAIN,
+    "socket.listen.backlog.size": "the backlog is 1024",
+    "socket.receive.buffer.bytes": _KERNEL,
+    "socket.send.buffer.bytes": _KERNEL,
+    "transactional.id.expiration.ms": _NO_TXN,
+    "unclean.leader.election.enable": _ONE_NODE,
+    "unstable.api.versions.enable": "every served version is stable",
+    "unstable.feature.versions.enable": "every served version is stable",
+    "auto.include.jmx.reporter": _METRICS,
+    "kafka.metrics.polling.interval.secs": _METRICS,
+    "kafka.metrics.reporters": _METRICS,
+    "producer.id.expiration.check.interval.ms": "looked at with every retention check",
+}
+_NO_ACL: Final = "no value: this broker has no access control, every client may do everything"
+
+KEYS: Final = (
+    *_USED,
+    Key(name="authorizer.class.name", parse=text, default="", refused=_NO_ACL),
+    *(Key(name=name, parse=text, inert=reason) for name, reason in _INERT.items()),
+)
+"""Every single key; families are in PREFIXES."""
+
+PREFIXES: Final = {
+    "zookeeper.": _NO_ZOOKEEPER,
+    "controller.": _NO_QUORUM,
+    "controlled.shutdown.": _ONE_NODE,
+    "metadata.": _NO_QUORUM,
+    "replica.": _ONE_NODE,
+    "leader.": _ONE_NODE,
+    "follower.": _ONE_NODE,
+    "transaction.": _NO_TXN,
+    "group.coordinator.": _CLASSIC,
+    "group.consumer.": _CLASSIC,
+    "group.share.": _CLASSIC,
+    "group.streams.": _CLASSIC,
+    "share.": _CLASSIC,
+    "remote.": _TIERED,
+    "log.local.retention.": _TIERED,
+    "quota.": _QUOTA,
+    "alter.": _QUOTA,
+    "client.quota.": _QUOTA,
+    "delegation.token.": _PLAIN,
+    "password.encoder.": _PLAIN,
+    "principal.builder.": _PLAIN,
+    "sasl.": _PLAIN,
+    "ssl.": _PLAIN,
+    "listener.name.": _PLAIN,
+    "super.users": _PLAIN,
+    "allow.everyone.if.no.acl.found": _PLAIN,
+    "telemetry.": _METRICS,
+    "metric.": _METRICS,
+    "metrics.": _METRICS,
+    "confluent.": "this is not Confluent's broker",
+}
+
+
+def client_listeners(checked: Checked, name: str) -> list[Listener]:
+    """The listeners of ``listeners`` or ``advertised.listeners`` that clients connect to.
+
+    Leaves out those of the controller; refuses (in ``checked``) what does not speak PLAINTEXT.
+    """
+    controllers = {item.upper() for item in _texts(checked, "controller.listener.names")}
+    protocols = {"PLAINTEXT": "PLAINTEXT"}
+    for pair in _texts(checked, "listener.security.protocol.map"):
+        listener_name, _, protocol = pair.partition(":")
+        protocols[listener_name.strip().upper()] = protocol.strip().upper()
+    found: list[Listener] = []
+    value = checked.values[name]
+    assert isinstance(value, tuple)
+    for listener in value:
+        assert isinstance(listener, Listener)
+        if listener.name in controllers:
+            continue
+        protocol = protocols.get(listener.name, listener.name)
+        if protocol != "PLAINTEXT":
+            checked.refuse(name, f"PLAINTEXT listeners only, not {listener.name} ({protocol})")
+        found.append(listener)
+    return found
+
+
+def _texts(checked: Checked, name: str) -> list[str]:
+    value = checked.values[name]
+    assert isinstance(value, tuple)
+    return [item for item in value if isinstance(item, str)]
