@@ -1,0 +1,235 @@
+"""What a bucket holds of one topic: every object, which offsets it stands for, and how we know.
+
+Objects that a manifest names are checked against it: there, the stored bytes' digest, gzip whole,
+the content's digest, the number of lines. Objects that no manifest names (another connector's, or
+a flush that was cut off) are accounted for by name and line count, as consecutive offsets.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, Literal
+
+from tickertape.base.errors import StorageError
+from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
+from tickertape.connect.s3.formats import line_end
+from tickertape.connect.s3.layout import Layout
+from tickertape.connect.s3.manifest import Manifest, ManifestObject, decode_manifest
+from tickertape.connect.s3.names import ROOT, parse_manifest_key, topic_prefix
+from tickertape.connect.s3.runs import Run
+from tickertape.objects.store import ObjectStore, sha256_hex
+
+Kind = Literal["missing", "doubled", "altered", "unproven", "foreign"]
+_GZIP: Final = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. ``runs`` may be empty where no offsets can be told."""
+
+    kind: Kind
+    partition: int | None
+    runs: tuple[Run, ...]
+    reason: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One object. ``manifest`` and ``entry`` are None for objects accounted for by name."""
+
+    key: str
+    partition: int
+    runs: tuple[Run, ...]
+    records: int
+    size: int
+    manifest: Manifest | None = None
+    entry: ManifestObject | None = None
+    sound: bool = True
+
+
+@dataclass(slots=True)
+class Inventory:
+    """Everything found. ``manifests`` per partition and connector, by rising start offset."""
+
+    holdings: list[Holding] = field(default_factory=list)
+    manifests: dict[tuple[int, str], list[Manifest]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def partitions(self) -> list[int]:
+        """Every partition that anything is known of."""
+        named = {holding.partition for holding in self.holdings}
+        return sorted(named | {partition for partition, _ in self.manifests})
+
+
+def take_inventory(
+    store: ObjectStore, topic: str, *, connector: str | None = None, topics_dir: str = "topics"
+) -> Inventory:
+    """Read the bucket: all manifests of the topic (or of one connector), then all its objects."""
+    inventory = Inventory()
+    others: set[str] = set()
+    for name, manifest in _manifests(store, topic, inventory):
+        if connector in {None, name}:
+            inventory.manifests.setdefault((manifest.partition, name), []).append(manifest)
+        else:
+            others.update(item.key for item in manifest.objects)
+    prefixes = {topic_prefix(Layout(topics_dir=topics_dir), topic)}
+    claimed: set[str] = set()
+    for manifests in inventory.manifests.values():
+        for manifest in manifests:
+            prefixes.add(topic_prefix(manifest.layout, topic))
+            for entry in manifest.objects:
+                claimed.add(entry.key)
+                _check_claimed(store, manifest, entry, inventory)
+    for prefix in sorted(prefixes):
+        for info in store.list(prefix):
+            if info.key not in claimed and info.key not in others:
+                claimed.add(info.key)
+                _account_by_name(store, topic, info.key, inventory)
+    return inventory
+
+
+def _manifests(
+    store: ObjectStore, topic: str, inventory: Inventory
+) -> Iterator[tuple[str, Manifest]]:
+    for info in store.list(f"{ROOT}/manifest/"):
+        named = parse_manifest_key(info.key)
+        if named is None or named[1].topic != topic:
+            continue
+        connector, tp, start = named
+        encoded = store.get(info.key)
+        try:
+            manifest = decode_manifest(encoded or b"")
+            place = (
+                TopicPartition(TopicName(manifest.topic), PartitionIndex(manifest.partition)),
+                manifest.start,
+            )
+            if place != (tp, start):
+                raise StorageError(f"got a manifest of {place[0]} from {place[1]}, not its name's")
+        except StorageError as error:
+            reason = f"the manifest cannot be read: {error}"
+            inventory.findings.append(
+                Finding(
+                    kind="altered", partition=tp.partition, runs=(), reason=reason, keys=(info.key,)
+                )
+            )
+            continue
+        yield connector, manifest
+
+
+def _check_claimed(
+    store: ObjectStore, manifest: Manifest, entry: ManifestObject, inventory: Inventory
+) -> None:
+    stored = store.get(entry.key)
+    if stored is None:
+        finding = Finding(
+            kind="missing",
+            partition=manifest.partition,
+            runs=entry.offsets,
+            reason="the object that holds them is gone",
+            keys=(entry.key,),
+        )
+        inventory.findings.append(finding)
+        return
+    reason = _damage(stored, manifest.layout, entry)
+    if reason is not None:
+        finding = Finding(
+            kind="altered",
+            partition=manifest.partition,
+            runs=entry.offsets,
+            reason=reason,
+            keys=(entry.key,),
+        )
+        inventory.findings.append(finding)
+    inventory.holdings.append(
+        Holding(
+            key=entry.key,
+            partition=manifest.partition,
+            runs=entry.offsets,
+            records=entry.records,
+            size=len(stored),
+            manifest=manifest,
+            entry=entry,
+            sound=reason is None,
+        )
+    )
+
+
+def _damage(stored: bytes, layout: Layout, entry: ManifestObject) -> str | None:
+    """What is wrong with an object that a manifest describes; None if nothing is."""
+    content, cut = unpacked(stored)
+    lines = content.count(line_end(layout)) if line_end(layout) else entry.records
+    if cut is not None:
+        return f"{cut} after {lines} of {entry.records} records"
+    if sha256_hex(stored) != entry.sha256:
+        same = sha256_hex(content) == entry.content_sha256
+        what = "compressed anew, content unchanged" if same else "other content"
+        return f"the stored bytes are not those of the manifest ({what})"
+    if sha256_hex(content) != entry.content_sha256:
+        return "the content is not that of the manifest"
+    # Values of format "bytes" may hold the separator; JSON lines hold no line feed.
+    if lines < entry.records or (layout.format == "json" and lines != entry.records):
+        return f"{lines} lines, want {entry.records}"
+    return None
+
+
+def unpacked(stored: bytes) -> tuple[bytes, str | None]:
+    """The content, gunzipped if it is gzip, and what cuts it short, if anything does."""
+    if not stored.startswith(_GZIP):
+        return stored, None
+    pieces: list[bytes] = []
+    rest = stored
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            pieces.append(member.decompress(rest))
+        except zlib.error as error:
+            return b"".join(pieces), f"damaged gzip ({error})"
+        if not member.eof:
+            return b"".join(pieces), "truncated gzip"
+        rest = member.unused_data
+    return b"".join(pieces), None
+
+
+def _account_by_name(store: ObjectStore, topic: str, key: str, inventory: Inventory) -> None:
+    file = key.rpartition("/")[2]
+    # Any delimiter, any padding, any ending: whoever wrote it had a layout of its own.
+    found = re.fullmatch(rf"{re.escape(topic)}[^0-9A-Za-z](\d+)[^0-9A-Za-z](\d+)(\.[^/]*)?", file)
+    stored = store.get(key)
+    if found is None or stored is None:
+        reason = "its name is none of this topic's" if found is None else "gone while we looked"
+        finding = Finding(kind="foreign", partition=None, runs=(), reason=reason, keys=(key,))
+        inventory.findings.append(finding)
+        return
+    partition, first = int(found[1]), int(found[2])
+    content, cut = unpacked(stored)
+    # The last line may lack its end: whoever wrote it, it is a record.
+    records = content.count(b"\n") + (content[-1:] not in {b"", b"\n"})
+    runs = ((first, first + records - 1),) if records else ()
+    if cut is not None or not records:
+        inventory.findings.append(
+            Finding(
+                kind="altered",
+                partition=partition,
+                runs=runs,
+                reason=f"{cut or 'empty'}: {records} records readable, no manifest tells how many",
+                keys=(key,),
+            )
+        )
+    inventory.holdings.append(
+        Holding(
+            key=key,
+            partition=partition,
+            runs=runs,
+            records=records,
+            size=len(stored),
+            sound=cut is None,
+        )
+    )
+
+
+def chain_gaps(manifests: Sequence[Manifest]) -> list[Run]:
+    """Offsets between consecutive flushes of one connector that no manifest speaks for."""
+    return [(a.end + 1, b.start - 1) for a, b in pairwise(manifests) if b.start > a.end + 1]
