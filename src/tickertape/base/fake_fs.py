@@ -30,7 +30,10 @@ class PowerCut(BaseException):
 
 
 class Loss(Enum):
-    """What ``crash`` does with bytes and names that were not synced."""
+    """What ``crash`` does with bytes and names that were not synced.
+
+    NOTHING is the death of the process alone: all is there, and still not durable.
+    """
 
     ALL = "all"
     TORN = "torn"
@@ -73,9 +76,7 @@ class _Inode:
             for operation in self.pending[kept : kept + 1]:
                 if isinstance(operation, _Write):
                     _apply(self.durable, _torn(operation, rng))
-        if loss is not Loss.NOTHING:
-            self.content[:] = self.durable
-        self.durable = bytearray(self.content)
+        self.content[:] = self.durable
         self.pending = []
         self.forsaken = False
 
@@ -119,9 +120,7 @@ class _Folder:
         if loss is Loss.TORN:
             for changes in self.pending[: rng.randint(0, len(self.pending))]:
                 _rename(self.durable, changes)
-        if loss is not Loss.NOTHING:
-            self.names = dict(self.durable)
-        self.durable = dict(self.names)
+        self.names = dict(self.durable)
         self.pending = []
         for child in self.names.values():
             child.crash(loss, rng)
@@ -247,7 +246,8 @@ class FakeFileSystem:
 
         A ``cut_at`` that was not reached yet stays: recovery can be cut too.
         """
-        self._root.crash(loss, random.Random(seed))  # noqa: S311  # reproducible on purpose
+        if loss is not Loss.NOTHING:
+            self._root.crash(loss, random.Random(seed))  # noqa: S311  # reproducible on purpose
         self.life += 1
         self._off = False
         self._failures.clear()

@@ -33,7 +33,7 @@ from tickertape.log.leader_epochs import write_leader_epochs
 from tickertape.log.lookup import newest_record, record_at_time
 from tickertape.log.producer_snapshot import write_snapshot, write_window
 from tickertape.log.producer_state import Batch, Refused
-from tickertape.log.recovery import Loaded, RecoveryReport, load_log
+from tickertape.log.recovery import Loaded, RecoveryReport, load_log, parent_of
 from tickertape.log.results import AppendResult, ReadResult, SyncTicket
 from tickertape.log.retention import segments_to_delete
 from tickertape.log.segment import Segment
@@ -96,6 +96,10 @@ class PartitionLog:
         fs.make_dir(folder)
         loaded = load_log(fs, folder, config, now_ms=now_ms, clean=clean)
         log = cls(fs, folder, config, loaded, topic_id)
+        if loaded.topic_id is None:
+            log._write_later(names.PARTITION_METADATA, write_topic_id(topic_id))
+        elif loaded.topic_id != topic_id:
+            raise StorageError(f"{folder} is of topic id {loaded.topic_id}, want {topic_id}")
         if not loaded.existed or loaded.epochs.latest < 0:
             log._begin()
         return log, replace(loaded.report, leader_epoch=log.leader_epoch)
@@ -103,8 +107,7 @@ class PartitionLog:
     def _begin(self) -> None:
         self._epochs.assign(max(0, self._epoch + 1), self._end)
         self._epoch = self._epochs.latest
-        self._folders = [self.folder, self.folder.rpartition("/")[0] or "."]
-        self._write_later(names.PARTITION_METADATA, write_topic_id(self.topic_id))
+        self._folders = [self.folder, parent_of(self.folder)]
         self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
 
     def configure(self, config: LogConfig) -> None:

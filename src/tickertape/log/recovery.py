@@ -9,13 +9,14 @@ it, and a new leader epoch begins. Recovery may itself be cut at any point and r
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
+from uuid import UUID
 
 from crc32c import crc32c
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
-from tickertape.log.checkpoint import read_offset, write_offset
+from tickertape.log.checkpoint import read_offset, read_topic_id, write_offset
 from tickertape.log.compaction import finish_swaps
 from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import LeaderEpochs, read_leader_epochs, write_leader_epochs
@@ -49,13 +50,17 @@ class RecoveryReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The state of a log, as its files tell it. ``existed`` is False for a new folder."""
+    """The state of a log, as its files tell it. ``existed`` is False for a new folder.
+
+    ``topic_id`` is None if it was not written yet, or is damaged.
+    """
 
     segments: list[Segment]
     recovery_point: int
     producers: ProducerStates
     epochs: LeaderEpochs
     existed: bool
+    topic_id: UUID | None
     snapshot_offset: int
     report: RecoveryReport
 
@@ -108,6 +113,7 @@ class _Loader:
             producers=self._producers,
             epochs=self._epochs,
             existed=bool(bases),
+            topic_id=self._topic_id(listed),
             snapshot_offset=self._snapshot_offset,
             report=self._report(log_start, end, clean=not recovering),
         )
@@ -141,6 +147,11 @@ class _Loader:
         if offset is None:
             self._remarks.append(f"{name} is damaged and ignored")
         return offset
+
+    def _topic_id(self, listed: list[str]) -> UUID | None:
+        if names.PARTITION_METADATA not in listed:
+            return None
+        return read_topic_id(self._fs.read(self._path(names.PARTITION_METADATA)) or b"")
 
     def _load_epochs(self, listed: list[str]) -> None:
         if names.LEADER_EPOCHS not in listed:
@@ -269,6 +280,7 @@ class _Loader:
                 self._fs.remove(self._path(names.offset_name(offset, names.SNAPSHOT)))
                 self._fs.remove(self._path(names.offset_name(offset, names.WINDOW)))
         self._fs.sync_dir(self._folder)
+        self._fs.sync_dir(parent_of(self._folder))
         newest = self._epochs.latest
         self._epochs.truncate_end(end)
         self._epochs.assign(newest + 1, end)
@@ -325,6 +337,12 @@ class _Loader:
         last_sequence = (sequence + delta) & _I32_MAX
         batch = Batch(sequence, last_sequence, base + delta, delta, header[8])
         self._producers.record(producer_id, producer_epoch, batch, self._now_ms)
+
+
+def parent_of(folder: str) -> str:
+    """The folder that holds the name of ``folder``."""
+    parent, slash, _ = folder.rpartition("/")
+    return parent or slash or "."
 
 
 def tidy_leftovers(fs: FileSystem, folder: str) -> list[str]:
