@@ -25,7 +25,8 @@ from tickertape.connect.runtime.source import Arrival, Assignee, Committed
 from tickertape.connect.s3.chunk import Chunk
 from tickertape.connect.s3.commit import CommitOutcome, GroupError
 
-_ANSWER_S: Final = 15.0  # how long one question to the cluster may take
+_ANSWER_S: Final = 10.0  # how long one question to the cluster may take
+_ID_S: Final = 3.0  # for a topic's id, which is worth having and not worth waiting for
 _FENCED: Final = frozenset({
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -64,6 +65,7 @@ class KafkaSource:
         self._starts: list[Place] = []
         self._rebalanced = False
         self._missing: set[str] = set()
+        self._troubles: set[int] = set()  # codes told since records last came
         self._config = {**config, "error_cb": self._on_error}
         self._consumer = self._connect()
 
@@ -80,7 +82,9 @@ class KafkaSource:
                 self._note(f"consumer property {unknown} is not known to librdkafka: no effect")
 
     def _on_error(self, error: KafkaError) -> None:
-        self._note(f"Kafka client: {error.str()}")
+        if error.code() not in self._troubles:
+            self._troubles.add(error.code())
+            self._note(f"Kafka client: {error.str()}")
 
     def open(self, assignee: Assignee) -> None:
         """Subscribe; partitions come with the first polls."""
@@ -118,6 +122,8 @@ class KafkaSource:
             if messages and self._starts:
                 self._consumer.assign(self._starts)
             return []
+        if messages:
+            self._troubles.clear()
         if any(map(Message.error, messages)):
             return self._mixed(messages)
         return self._records(messages)
@@ -225,7 +231,7 @@ class KafkaSource:
         """As the cluster describes the topic; "" before Kafka 3.1 and where we may not describe."""
         admin = AdminClient(_client_part(self._config))
         try:
-            described = admin.describe_topics(TopicCollection([topic]), request_timeout=_ANSWER_S)
+            described = admin.describe_topics(TopicCollection([topic]), request_timeout=_ID_S)
             found = described[topic].result().topic_id
         except KafkaException:
             return ""
@@ -256,7 +262,16 @@ def _explained(error: KafkaError) -> GroupError:
     return GroupError(f"Kafka: {error.name()}: {error.str()}", retriable=not hopeless)
 
 
-_CLIENT_NAMES: Final = ("bootstrap.", "client.", "security.", "ssl.", "sasl.", "socket.", "broker.")
+_CLIENT_NAMES: Final = (
+    "log_level",
+    "bootstrap.",
+    "client.",
+    "security.",
+    "ssl.",
+    "sasl.",
+    "socket.",
+    "broker.",
+)
 
 
 def _client_part(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from tickertape.connect.s3.settings import SinkSettings
 
 _LABEL_WIDTH = 14
-_READ_UNCOMMITTED = (
-    "read_uncommitted (Kafka's default): aborted transactions are stored too;"
-    " consumer.override.isolation.level=read_committed leaves them out"
+_READ_UNCOMMITTED = "read_uncommitted, as the file says: aborted transactions are stored too"
+_READ_COMMITTED = (
+    "read_committed: aborted transactions are left out (Connect's default stores them, as"
+    " consumer.override.isolation.level=read_uncommitted does here)"
 )
 
 
@@ -32,8 +33,8 @@ def _facts(settings: SinkSettings) -> Iterator[tuple[str, str]]:
         yield "directories", _directories(settings)
     yield "lines", _lines(settings)
     yield "not stored", _not_stored(settings)
-    if settings.isolation_level != "read_committed":
-        yield "isolation", _READ_UNCOMMITTED
+    committed = settings.isolation_level == "read_committed"
+    yield "isolation", _READ_COMMITTED if committed else _READ_UNCOMMITTED
     if settings.layout.partitioner == "time" and _is_no_language(settings.layout.locale):
         yield "locale", f"{settings.layout.locale} is no language to Java; numbers do not care"
     for reason, keys in _inert(settings).items():

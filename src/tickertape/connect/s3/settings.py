@@ -46,8 +46,8 @@ class SinkSettings:
 
     @property
     def isolation_level(self) -> str:
-        """Connect leaves the consumer's default, read_uncommitted, unless it is overridden."""
-        return self.consumer.get("isolation.level", "read_uncommitted")
+        """Ours is read_committed (Connect's read_uncommitted): the report says so."""
+        return self.consumer.get("isolation.level", "read_committed")
 
     @property
     def needs_timestamps(self) -> bool:
