@@ -5,7 +5,6 @@ Everything else takes the ports of base.ports; only the cli package builds these
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -43,11 +42,14 @@ class SystemRng:
 
     def token(self, length: int) -> bytes:
         """``length`` bytes."""
-        return secrets.token_bytes(length)
+        return os.urandom(length)
 
     def below(self, stop: int) -> int:
         """A uniform integer in [0, stop)."""
-        return secrets.randbelow(stop)
+        bits = stop.bit_length()
+        while (found := int.from_bytes(os.urandom(bits // 8 + 1), "big") >> (8 - bits % 8)) >= stop:
+            pass
+        return found
 
 
 class OsFile:

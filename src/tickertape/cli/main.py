@@ -5,7 +5,6 @@ to stdout, everything else to stderr. Exit codes: 0 ok, 1 failed (a TapeError: o
 traceback), 2 usage, 3 a check found problems (a command returns 3), 130 interrupted.
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -44,8 +43,12 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and name the nearest command when there is none."""
+        if args[0] in COMMANDS:
+            return super().resolve_command(ctx, args)
+        import difflib  # noqa: PLC0415  # 10 ms that a correct command need not pay
+
         near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and near:
+        if near:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
         return super().resolve_command(ctx, args)
 

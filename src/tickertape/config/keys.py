@@ -5,7 +5,6 @@ change bytes, names or safety in a way that is not supported). An unknown key is
 nearest known name, as Kafka warns. Messages name file, line, key, got and wanted; never a secret.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -147,6 +146,8 @@ def _check_stranger(
             if reason:
                 checked.notices.append(Notice("inert", entry, reason))
             return
+    import difflib  # noqa: PLC0415  # 10 ms that a correct file need not pay
+
     near = difflib.get_close_matches(entry.key, known, n=1, cutoff=0.7)
     hint = f", did you mean {near[0]}?" if near else ""
     checked.notices.append(Notice("warning", entry, f"unknown property, ignored{hint}"))

@@ -7,9 +7,6 @@ is trimmed, dropped or interpreted here: duplicates stay, in file order, for the
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import javaproperties
-from javaproperties.util import ascii_splitlines
-
 from tickertape.base.errors import MisuseError
 
 
@@ -29,6 +26,10 @@ def read_properties(data: bytes, source: str) -> list[Entry]:
     ``source`` is the file's name as messages shall show it. Raises MisuseError, naming file and
     line, on a malformed ``\\uXXXX`` escape: the only thing that java.util.Properties rejects.
     """
+    # Imported here: the package drags in an HTTP client, and a broker may start without any file.
+    import javaproperties  # noqa: PLC0415
+    from javaproperties.util import ascii_splitlines  # noqa: PLC0415
+
     entries: list[Entry] = []
     line = 1
     try:

@@ -9,8 +9,7 @@ Both carry CRC32C over everything after the CRC field; a damaged file reads as N
 import struct
 from typing import Final
 
-from crc32c import crc32c
-
+from tickertape.base.crc import crc32c
 from tickertape.log.producer_state import BATCHES_KEPT, Batch, Producer, ProducerStates
 
 _SNAPSHOT_VERSION: Final = 1

@@ -11,8 +11,7 @@ from itertools import zip_longest
 from typing import Final
 from uuid import UUID
 
-from crc32c import crc32c
-
+from tickertape.base.crc import crc32c
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names

@@ -7,9 +7,8 @@ on a compacted topic, where every record needs a key.
 import struct
 from typing import Final
 
-from crc32c import crc32c
-
 from tickertape.base.buffers import Buffer
+from tickertape.base.crc import crc32c
 from tickertape.log.config import LogConfig
 from tickertape.log.results import AppendResult
 from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD, read_batch_header

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from crc32c import crc32c
-
 from tickertape.base.buffers import Buffer
+from tickertape.base.crc import crc32c
 from tickertape.wire.primitives import DecodeError
 
 BATCH_HEADER: Final = Struct(">qiibIhiqqqhii")

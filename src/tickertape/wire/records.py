@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crc32c import crc32c
-
 from tickertape.base.buffers import Buffer
+from tickertape.base.crc import crc32c
 from tickertape.base.errors import MisuseError
 from tickertape.wire.batch import (
     BATCH_HEADER,
