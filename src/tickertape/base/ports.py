@@ -46,7 +46,7 @@ class File(Protocol):
         ...
 
     def append(self, parts: Sequence[Buffer]) -> None:
-        """Write all parts in order at the end, in one gather write. On error any prefix may be there."""
+        """Gather-write all parts in order at the end. On error any prefix may be there."""
         ...
 
     def pwrite(self, at: int, data: Buffer) -> None:
@@ -82,7 +82,7 @@ class FileSystem(Protocol):
         ...
 
     def write_atomic(self, path: str, data: bytes) -> None:
-        """Replace the content; a crash leaves the old or the new (temp, fsync, rename, fsync folder)."""
+        """Replace the content durably; a crash leaves either the old or the new."""
         ...
 
     def remove(self, path: str) -> None:
