@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -66,8 +67,9 @@ def start(
     clock = SystemClock()
     screen = Screen(clock)
     base = _read(worker_file)
-    every = [load_settings(base, _read(path)) for path in connector_files]
-    every = [_overridden(settings, bootstrap_server, store_url) for settings in every]
+    every = [load_settings(base, _read(path) + _flags(store_url)) for path in connector_files]
+    if bootstrap_server:
+        every = [dataclasses.replace(found, bootstrap_servers=bootstrap_server) for found in every]
     connectors = [Connector(settings, connect_store(settings, stop)) for settings in every]
     for connector in connectors:
         for line in start_report(connector.settings, connector.store.url):
@@ -108,14 +110,15 @@ def _read(path: Path) -> list[Entry]:
         raise MisuseError(f"{path}: {error.strerror}") from error
 
 
-def _overridden(
-    settings: SinkSettings, bootstrap_server: str | None, store_url: str | None
-) -> SinkSettings:
-    if bootstrap_server:
-        settings = dataclasses.replace(settings, bootstrap_servers=bootstrap_server)
-    if store_url:
-        settings = dataclasses.replace(settings, store_url=store_url)
-    return settings
+def _flags(store_url: str | None) -> list[Entry]:
+    """The flag as lines at the end of the file, where they win."""
+    if store_url is None:
+        return []
+    parts = urlsplit(store_url)
+    given = {"store.url": store_url} | (
+        {"s3.bucket.name": parts.netloc} if parts.scheme == "s3" else {}
+    )
+    return [Entry(key, value, 0, "--store-url") for key, value in given.items()]
 
 
 @contextmanager

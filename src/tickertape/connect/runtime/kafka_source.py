@@ -235,7 +235,8 @@ class KafkaSource:
             found = described[topic].result().topic_id
         except KafkaException:
             return ""
-        return "" if found is None else str(found)
+        # librdkafka spells it in plain base64, Kafka and its tools in the URL-safe alphabet.
+        return "" if found is None else str(found).replace("+", "-").replace("/", "_")
 
     def topics_missing(self, timeout_ms: int) -> list[str]:
         """Which of the subscribed topics (patterns aside) the cluster does not have."""
