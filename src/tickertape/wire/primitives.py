@@ -52,9 +52,11 @@ def _need(buf: Buffer, at: int, size: int, what: str) -> int:
 
 
 def _fixed(buf: Buffer, at: int, form: struct.Struct, what: str) -> int:
-    if at + form.size > len(buf):
-        raise DecodeError(f"{what} at byte {at} wants {form.size} bytes, got {len(buf) - at}")
-    value: int = form.unpack_from(buf, at)[0]
+    try:  # costs nothing when nothing is wrong, which asking first would
+        value: int = form.unpack_from(buf, at)[0]
+    except struct.error:
+        message = f"{what} at byte {at} wants {form.size} bytes, got {len(buf) - at}"
+        raise DecodeError(message) from None
     return value
 
 
@@ -233,13 +235,12 @@ def _text(buf: Buffer, at: int, length: int) -> tuple[str, int]:
     try:
         return str(buf[at:end], "utf-8"), end
     except UnicodeDecodeError as error:
-        raise DecodeError(f"string at byte {at} is not UTF-8: {error.reason}") from None
+        raise short(buf, at, error) from None
 
 
 def read_string(buf: Buffer, at: int) -> tuple[str, int]:
     """An int16 length, then UTF-8."""
-    length = _fixed(buf, at, _I16, "string length")
-    return _text(buf, at + 2, length)
+    return _text(buf, at + 2, _fixed(buf, at, _I16, "string length"))
 
 
 def read_nullable_string(buf: Buffer, at: int) -> tuple[str | None, int]:
@@ -439,6 +440,8 @@ def check_tag(tag: int, at: int, end: int) -> None:
 def skip_tags(buf: Buffer, at: int) -> int:
     """Past a tag buffer of which we know no field."""
     count, at = read_uvarint(buf, at)
+    if count == 0:
+        return at
     if count > len(buf) - at:
         raise DecodeError(f"{count} tagged fields at byte {at}, got {len(buf) - at} bytes")
     for _ in range(count):

@@ -14,8 +14,10 @@ from tickertape.base.buffers import Buffer
 from tickertape.wire.primitives import (
     BAD_BYTES,
     DecodeError,
+    read_compact_count,
     read_compact_nullable_string,
     read_compact_string,
+    read_count,
     read_nullable_string,
     read_string,
     read_uvarint,
@@ -105,11 +107,6 @@ def read_produce_request(buf: memoryview, at: int, version: int) -> ProduceReque
     return ProduceRequest(transactional_id, acks, timeout_ms, topics)
 
 
-def _check(buf: Buffer, at: int, count: int) -> None:
-    if not 0 <= count <= len(buf) - at:
-        raise DecodeError(f"array at byte {at} wants {count} elements, got {len(buf) - at} bytes")
-
-
 def _records(buf: memoryview, at: int, length: int) -> memoryview:
     end = at + length
     if length < 0 or end > len(buf):
@@ -118,39 +115,30 @@ def _records(buf: memoryview, at: int, length: int) -> memoryview:
 
 
 def _read_topics_compact(buf: memoryview, at: int) -> tuple[_Requested, int]:
-    size, at = read_uvarint(buf, at)
-    _check(buf, at, size - 1)
+    topic_count, at = read_compact_count(buf, at)
     topics: _Requested = []
-    for _ in range(size - 1):
+    for _ in range(topic_count):
         name, at = read_compact_string(buf, at)
-        size, at = read_uvarint(buf, at)
-        _check(buf, at, size - 1)
+        count, at = read_compact_count(buf, at)
         partitions = []
-        for _ in range(size - 1):
+        for _ in range(count):
             (index,) = _I32.unpack_from(buf, at)
             size, at = read_uvarint(buf, at + 4)
-            if size == 0:
-                records = None
-            else:
-                records = _records(buf, at, size - 1)
-                at += size - 1
+            records = _records(buf, at, size - 1) if size else None
+            at += size - 1 if size else 0
             partitions.append(PartitionProduce(index, records))
-            at = skip_tags(buf, at)
+            at = skip_tags(buf, at) if buf[at] else at + 1
         topics.append((name, partitions))
-        at = skip_tags(buf, at)
+        at = skip_tags(buf, at) if buf[at] else at + 1
     return topics, at
 
 
 def _read_topics(buf: memoryview, at: int) -> tuple[_Requested, int]:
-    (topic_count,) = _I32.unpack_from(buf, at)
-    at += 4
-    _check(buf, at, topic_count)
+    topic_count, at = read_count(buf, at)
     topics: _Requested = []
     for _ in range(topic_count):
         name, at = read_string(buf, at)
-        (count,) = _I32.unpack_from(buf, at)
-        at += 4
-        _check(buf, at, count)
+        count, at = read_count(buf, at)
         partitions = []
         for _ in range(count):
             index, length = _INDEX_LENGTH.unpack_from(buf, at)
@@ -273,19 +261,16 @@ def read_produce_response(buf: Buffer, at: int, version: int) -> ProduceResponse
 
 
 def _read_produced_compact(buf: Buffer, at: int) -> tuple[_Produced, int]:
-    size, at = read_uvarint(buf, at)
-    _check(buf, at, size - 1)
+    topic_count, at = read_compact_count(buf, at)
     topics: _Produced = []
-    for _ in range(size - 1):
+    for _ in range(topic_count):
         name, at = read_compact_string(buf, at)
-        size, at = read_uvarint(buf, at)
-        _check(buf, at, size - 1)
+        count, at = read_compact_count(buf, at)
         partitions = []
-        for _ in range(size - 1):
+        for _ in range(count):
             one = PartitionProduced(*_PRODUCED_V5.unpack_from(buf, at))
-            size, at = read_uvarint(buf, at + _PRODUCED_V5.size)
-            _check(buf, at, size - 1)
-            for _ in range(size - 1):
+            errors, at = read_compact_count(buf, at + _PRODUCED_V5.size)
+            for _ in range(errors):
                 _, at = read_compact_nullable_string(buf, at + 4)
                 at = skip_tags(buf, at)
             one.error_message, at = read_compact_nullable_string(buf, at)
@@ -298,15 +283,11 @@ def _read_produced_compact(buf: Buffer, at: int) -> tuple[_Produced, int]:
 
 def _read_produced(buf: Buffer, at: int, version: int) -> tuple[_Produced, int]:
     form = _PRODUCED_V5 if version >= _LOG_START_FROM else _PRODUCED_V3
-    (topic_count,) = _I32.unpack_from(buf, at)
-    at += 4
-    _check(buf, at, topic_count)
+    topic_count, at = read_count(buf, at)
     topics: _Produced = []
     for _ in range(topic_count):
         name, at = read_string(buf, at)
-        (count,) = _I32.unpack_from(buf, at)
-        at += 4
-        _check(buf, at, count)
+        count, at = read_count(buf, at)
         partitions = []
         for _ in range(count):
             one = PartitionProduced(*form.unpack_from(buf, at))
@@ -319,9 +300,7 @@ def _read_produced(buf: Buffer, at: int, version: int) -> tuple[_Produced, int]:
 
 
 def _read_errors(buf: Buffer, at: int) -> tuple[str | None, int]:
-    (count,) = _I32.unpack_from(buf, at)
-    at += 4
-    _check(buf, at, count)
+    count, at = read_count(buf, at)
     for _ in range(count):
         _, at = read_nullable_string(buf, at + 4)
     return read_nullable_string(buf, at)
