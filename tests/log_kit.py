@@ -65,10 +65,12 @@ def sync(log: PartitionLog) -> None:
         log.finish_sync(ticket, ok=True)
 
 
-def batches(log: PartitionLog, max_bytes: int = 1 << 20) -> list[tuple[BatchHeader, list[Record]]]:
-    """Everything from the log start to the end, as a reader gets it."""
+def batches(
+    log: PartitionLog, max_bytes: int = 1 << 20, start: int = 0
+) -> list[tuple[BatchHeader, list[Record]]]:
+    """Everything from ``start``, or the log start, to the end, as a reader gets it."""
     found = []
-    offset = log.log_start_offset
+    offset = max(start, log.log_start_offset)
     while offset < log.end_offset:
         result = log.read(offset, max_bytes, below=log.end_offset, at_least_one=True)
         assert result.error == 0, result
@@ -83,10 +85,10 @@ def batches(log: PartitionLog, max_bytes: int = 1 << 20) -> list[tuple[BatchHead
     return found
 
 
-def records(log: PartitionLog, max_bytes: int = 1 << 20) -> list[Record]:
-    """All records from the log start to the end."""
-    start = log.log_start_offset
-    every = [record for _, inside in batches(log, max_bytes) for record in inside]
+def records(log: PartitionLog, max_bytes: int = 1 << 20, start: int = 0) -> list[Record]:
+    """All records from ``start``, or the log start, to the end."""
+    start = max(start, log.log_start_offset)
+    every = [record for _, inside in batches(log, max_bytes, start) for record in inside]
     return [record for record in every if record.offset >= start]
 
 
