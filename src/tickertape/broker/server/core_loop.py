@@ -16,6 +16,7 @@ from tickertape.broker.server.group_commit import GroupCommit, Syncing, WorkerTh
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.settings import FsyncMode
+from tickertape.log.compaction import CompactionJob
 
 LOG = logging.getLogger("tickertape.broker")
 _TICK_AFTER_WORK_MS: Final = 1  # new requests may have brought the next deadline nearer
@@ -26,6 +27,14 @@ class Core(Syncing, Protocol):
 
     def tick(self) -> int:
         """Do what is due; returns ms until there is more."""
+        ...
+
+    def compaction_jobs(self) -> Sequence[CompactionJob]:
+        """Jobs to run in a thread."""
+        ...
+
+    def compacted(self, job: CompactionJob) -> None:
+        """The job has run."""
         ...
 
     def take_notices(self) -> Sequence[str]:
@@ -60,6 +69,7 @@ class CoreLoop:
         self._tick_timer: asyncio.TimerHandle | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._syncer = WorkerThread(self._loop, "tape-sync")
+        self._cleaner: WorkerThread | None = None  # most brokers never compact anything
         self._commits = GroupCommit(core, self._syncer, self._round_finished)
         self._progress = asyncio.Event()
         self._refusing = False  # connections are being refused, and that has been said
@@ -76,6 +86,11 @@ class CoreLoop:
     def connect(self) -> Connection:
         """A protocol for a connection just accepted."""
         return Connection(self, self._loop, next(self._numbers))
+
+    @property
+    def connections_open(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
 
     async def drain(self) -> bool:
         """Take no more requests; wait until what has been answered is sent and synced.
@@ -102,6 +117,8 @@ class CoreLoop:
         for connection in list(self._connections.values()):
             connection.abort()
         self._syncer.close()
+        if self._cleaner is not None:
+            self._cleaner.abandon()  # what it has written is thrown away at the next start
 
     # -- what connections call (connection.Host) ---------------------------------------------
 
@@ -153,9 +170,29 @@ class CoreLoop:
         due_ms = self._core.tick()
         for notice in self._core.take_notices():
             LOG.info("%s", notice)
+        for job in self._core.compaction_jobs():
+            self._compact(job)
         if self._fsync == "always":
             self._commits.begin()
         self._tick_in(due_ms)
+
+    def _compact(self, job: CompactionJob) -> None:
+        if self._cleaner is None:
+            self._cleaner = WorkerThread(self._loop, "tape-cleaner")
+
+        def run() -> Callable[[], None]:
+            try:
+                job.run()
+            except Exception as error:
+                LOG.exception("compaction failed")
+                job.failure = repr(error)  # what it has written so far must not be used
+            return finish
+
+        def finish() -> None:
+            self._core.compacted(job)
+            self.worked()
+
+        self._cleaner.submit(run)
 
     def _tick_in(self, ms: int) -> None:
         at = self._loop.time() + ms / 1000

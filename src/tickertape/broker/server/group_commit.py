@@ -37,6 +37,7 @@ class WorkerThread:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
         self._loop = loop
+        self._abandoned = False
         self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -50,9 +51,16 @@ class WorkerThread:
         self._jobs.put(None)
         self._thread.join()
 
+    def abandon(self) -> None:
+        """Wait for nothing: the outcome of a job under way is not reported any more."""
+        self._abandoned = True
+        self._jobs.put(None)
+
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            self._loop.call_soon_threadsafe(job())
+            outcome = job()
+            if not self._abandoned:
+                self._loop.call_soon_threadsafe(outcome)
 
 
 class GroupCommit:
