@@ -16,8 +16,10 @@ import click
 from tickertape.base.errors import TapeError
 
 COMMANDS: Final[dict[str, str]] = {
+    "run": "tickertape.cli.run:run",
     "broker": "tickertape.cli.broker:broker",
     "worker": "tickertape.cli.worker:worker",
+    "backup": "tickertape.cli.backup:backup",
 }
 """Subcommand -> module:function. A command that is not here does not exist."""
 

@@ -132,10 +132,18 @@ class RowReader:
         self._time = find_time_column(self.header, first_row, options.time_column, name)
         self.time_meaning = self._time.meaning if self._time else "none found: the time of sending"
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What of the options and the file's name went into the records: key, constant, time."""
+        time = self._time.identity if self._time else ""
+        if self._key_index is None:
+            return "", self._whole_file_key.decode(), time
+        return self.header[self._key_index], "", time
+
     def __iter__(self) -> Iterator[Row]:
         """Every good row, in file order. StorageError if the file breaks off (a damaged gzip)."""
         header, width = self.header, len(self.header)
-        key_index, time = self._key_index, self._time or TimeColumn(0, lambda _: 0, "")
+        key_index, time = self._key_index, self._time or TimeColumn(0, lambda _: 0, "", "")
         time_index, parse_time, file_key = time.index, time.parse, self._whole_file_key
         dumps, new_row = orjson.dumps, tuple.__new__
         taken = self._lines.taken

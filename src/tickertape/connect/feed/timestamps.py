@@ -28,11 +28,15 @@ _UNITS: Final = {"sec": "s", "seconds": "s", "millis": "ms"}
 
 @dataclass(frozen=True, slots=True)
 class TimeColumn:
-    """A column, how to read it (ValueError on a bad field), and a sentence that says so."""
+    """A column, how to read it (ValueError on a bad field), and a sentence that says so.
+
+    ``identity`` never changes its wording: it is part of what a run resumes by.
+    """
 
     index: int
     parse: Parse
     meaning: str
+    identity: str
 
 
 def find_time_column(
@@ -57,8 +61,9 @@ def find_time_column(
     meaning = f"{name} ({'ISO 8601, UTC unless it says otherwise' if unit == 'iso' else unit})"
     if name.endswith(_MIDNIGHT):
         midnight_ms, day = _day_in(file_name)
-        return TimeColumn(index, _after_midnight(parse, midnight_ms), f"{meaning}, day {day}")
-    return TimeColumn(index, parse, meaning)
+        parse = _after_midnight(parse, midnight_ms)
+        return TimeColumn(index, parse, f"{meaning}, day {day}", f"{name}:{unit}@{midnight_ms}")
+    return TimeColumn(index, parse, meaning, f"{name}:{unit}")
 
 
 def _guess(header: Sequence[str]) -> str | None:

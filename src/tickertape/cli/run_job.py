@@ -1,0 +1,308 @@
+"""One run of the main job: broker, topic, pump beside worker, verification; children restarted."""
+
+import select
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tickertape.base.errors import MisuseError, TapeError
+from tickertape.base.ports import Clock
+from tickertape.base.world import SystemRng
+from tickertape.broker.server.data_lock import running
+from tickertape.cli.children import Child, ChildError
+from tickertape.cli.run_files import RunFolder, source_id
+from tickertape.cli.run_report import Console, Outcome
+from tickertape.connect.feed.ledger import Tally
+from tickertape.connect.feed.pump import Destination, Progress, Pump
+from tickertape.connect.feed.received import receive
+from tickertape.connect.feed.resume import last_rows
+from tickertape.connect.feed.rows import BadRow, RowOptions, RowReader, uncompressed
+from tickertape.connect.s3.verify import Report, verify
+from tickertape.connect.s3.witness import TopicWitness
+from tickertape.connect.topic_reader import TopicError, TopicReader
+from tickertape.objects.open import open_store
+
+_ATTEMPTS: Final = 4  # the first and three more
+_LOOK_S: Final = 0.1
+_LOOK_MS: Final = 100
+_DRAIN_MS: Final = 5_000
+_ANSWER_S: Final = 30.0
+_TOPICS_DIR: Final = "topics"
+_BAD_ROWS_SHOWN: Final = 5
+_RESUME: Final = "run the same command again to resume"
+
+
+class InterruptedJobError(TapeError):
+    """The user asked the job to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """What to do. ``speed`` None is as fast as it goes; ``bootstrap`` None embeds a broker."""
+
+    ticks: Path
+    topic: str
+    lake: str
+    bootstrap: str | None
+    count: int | None
+    speed: float | None
+    partitions: int
+    rows: RowOptions
+
+
+class Kept:
+    """A child that is started again when it dies, three times."""
+
+    def __init__(self, start: Callable[[], Child], say: Callable[[str], None]) -> None:
+        self._start = start
+        self._say = say
+        self._attempts = _ATTEMPTS - 1
+        self.child = start()
+
+    def check(self) -> None:
+        """Restart it if it ended. ChildError when it has ended too often."""
+        while self.child.ended() is not None:
+            obituary = self.child.obituary()
+            self.child.stop()
+            if not self._attempts:
+                raise ChildError(f"{obituary}\n{_RESUME}")
+            self._attempts -= 1
+            self._say(f"{obituary}\nstarting it again")
+            self.child = self._start()
+
+
+@dataclass(slots=True)
+class _BadRows:
+    """Counts bad rows, shows the first, keeps all in the dead-letter file."""
+
+    path: Path
+    say: Callable[[str], None]
+    count: int = 0
+    _file: Any = field(default=None, repr=False)
+
+    def add(self, row: BadRow) -> None:
+        if self._file is None:
+            self._file = self.path.open("wb")
+        self._file.write(row.to_json())
+        self.count += 1
+        if self.count <= _BAD_ROWS_SHOWN:
+            self.say(f"bad row, {row.quoted()}")
+        elif self.count == _BAD_ROWS_SHOWN + 1:
+            self.say(f"more bad rows: see {self.path}")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class Job:
+    """Used once. ``end_children`` must be called in any case."""
+
+    def __init__(
+        self,
+        options: JobOptions,
+        folder: RunFolder,
+        *,
+        clock: Clock,
+        console: Console,
+        stop: threading.Event,
+    ) -> None:
+        self._options = options
+        self._folder = folder
+        self._clock = clock
+        self._console = console
+        self._stop = stop
+        self._tally = Tally()
+        self._broker: Kept | None = None
+        self._worker: Kept | None = None
+        self._port = 0
+        self._looked_ms = 0
+        self._connector = f"s3-sink-{options.topic}"
+
+    @property
+    def acked(self) -> int:
+        """Rows that are in the topic for certain."""
+        return self._tally.acked_count
+
+    def run(self) -> Outcome:
+        """Everything, in order. InterruptedJobError when asked to stop, TapeError when stuck."""
+        began_ms = self._clock.monotonic_ms()
+        bad = _BadRows(self._folder.dead_letters(self._options.ticks), self._console.say)
+        bad.path.unlink(missing_ok=True)
+        with ExitStack() as files:
+            files.callback(bad.close)
+            file = files.enter_context(self._options.ticks.open("rb"))
+            ticks = self._options.ticks
+            rows = RowReader(uncompressed(file), ticks.name, self._options.rows, bad.add)
+            self._console.say(f"ticks: {ticks}, key {rows.key_meaning}, time {rows.time_meaning}")
+            bootstrap = self._options.bootstrap or self._start_broker()
+            destination = self._destination(bootstrap)
+            self._start_worker(bootstrap)
+            progress = self._feed(rows, destination, source_id(ticks, rows.identity))
+        if not self._tally.sent_count:
+            raise MisuseError(f"--ticks {ticks}: holds no good row ({bad.count} bad ones)")
+        self._store_the_rest()
+        report, unreadable = self._prove(bootstrap)
+        return Outcome(
+            ledger=self._tally.ledger(),
+            report=report,
+            unreadable=unreadable,
+            refusals=tuple(progress.refusals),
+            resumed=progress.resumed,
+            bad_rows=bad.count,
+            dead_letters=bad.path if bad.count else None,
+            seconds=(self._clock.monotonic_ms() - began_ms) / 1000,
+        )
+
+    def end_children(self) -> None:
+        """The worker first, so that what it began ends well. Safe to repeat."""
+        for kept in (self._worker, self._broker):
+            if kept is not None:
+                kept.child.stop()
+
+    def _start_broker(self) -> str:
+        left = running(str(self._folder.broker_data))
+        if left is not None:
+            self._console.say(f"stopping broker {left.pid}, which an earlier run left behind")
+            arguments = ["broker", "stop", "--data-dir", str(self._folder.broker_data)]
+            stopper = Child("broker stop", arguments, self._folder.broker_log)
+            while stopper.wait(_LOOK_S) is None:
+                self._raise_if_stopped()
+            stopper.stop()
+        self._folder.write_broker_file(self._options.partitions)
+        self._broker = Kept(self._spawn_broker, self._console.say)
+        self._broker.check()
+        self._console.say(f"broker: 127.0.0.1:{self._port}, data in {self._folder.broker_data}")
+        return f"127.0.0.1:{self._port}"
+
+    def _spawn_broker(self) -> Child:
+        folder = self._folder
+        arguments = ["broker", "start", str(folder.broker_file), "--port", str(self._port)]
+        arguments += ["--data-dir", str(folder.broker_data), "-o", "json"]
+        child = Child("broker", arguments, folder.broker_log)
+        while not select.select([child.stdout], [], [], _LOOK_S)[0]:
+            if self._stop.is_set():
+                child.stop()
+                raise InterruptedJobError
+        line = child.stdout.readline()
+        if line:
+            address = str(orjson.loads(line)["bootstrap"])
+            self._port = int(address.rpartition(":")[2])
+        else:
+            child.wait(_ANSWER_S)
+        return child
+
+    def _destination(self, bootstrap: str) -> Destination:
+        """The topic, created if absent. Ticks are older than any retention: it keeps them all."""
+        options = self._options
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        topic = NewTopic(options.topic, options.partitions, config={"retention.ms": "-1"})
+        try:
+            created = admin.create_topics([topic], operation_timeout=_ANSWER_S)
+            created[options.topic].result(_ANSWER_S)
+            self._console.say(f"topic {options.topic}: created, {options.partitions} partitions")
+        except KafkaException as caught:
+            error: KafkaError = caught.args[0]
+            if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {options.topic} on {bootstrap}: {error.str()}") from caught
+        with TopicReader(bootstrap, clock=self._clock) as reader:
+            while not (partitions := reader.partitions(options.topic)):
+                self._raise_if_stopped()
+                self._stop.wait(_LOOK_S)
+        return Destination(bootstrap=bootstrap, topic=options.topic, partitions=partitions)
+
+    def _start_worker(self, bootstrap: str) -> None:
+        lake = self._options.lake
+        if not urlsplit(lake).scheme:
+            lake = Path(lake).absolute().as_uri()
+        self._lake = lake
+        self._folder.write_worker_files(
+            bootstrap=bootstrap, topic=self._options.topic, lake=lake, name=self._connector
+        )
+        self._worker = Kept(self._spawn_worker, self._console.say)
+
+    def _spawn_worker(self, *more: str) -> Child:
+        files = [str(self._folder.worker_file), str(self._folder.sink_file)]
+        return Child("worker", ["worker", "start", *files, *more], self._folder.worker_log)
+
+    def _feed(self, rows: RowReader, destination: Destination, source: bytes) -> Progress:
+        with TopicReader(destination.bootstrap, clock=self._clock) as reader:
+            there = last_rows(reader, destination.topic, source, self._pause)
+        pump = Pump(destination, source, self._tally, clock=self._clock, watch=self._watch)
+        try:
+            pump.run(islice(rows, self._options.count), there, speed=self._options.speed)
+        except InterruptedJobError:
+            pump.drain(_DRAIN_MS)
+            raise
+        if pump.progress.resumed:
+            self._console.say(f"resumed: {pump.progress.resumed:,} rows already in the topic")
+        return pump.progress
+
+    def _store_the_rest(self) -> None:
+        """The worker ran beside the pump; one more, which ends when all is stored."""
+        assert self._worker is not None
+        self._worker.child.stop()
+        last = Kept(lambda: self._spawn_worker("--once"), self._console.say)
+        self._worker = last
+        while (code := last.child.wait(_LOOK_S)) != 0:
+            self._raise_if_stopped()
+            if code is not None:
+                last.check()
+            if self._broker is not None:
+                self._broker.check()
+            self._console.status("storing the rest")
+
+    def _prove(self, bootstrap: str) -> tuple[Report, int]:
+        self._console.status("verifying")
+        store = open_store(self._lake, rng=SystemRng(), sleep=self._stop.wait)
+        topic = self._options.topic
+        for attempt in range(_ATTEMPTS):
+            self._raise_if_stopped()
+            try:
+                with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
+                    report = verify(
+                        store,
+                        topic,
+                        witness=witness,
+                        connector=self._connector,
+                        topics_dir=_TOPICS_DIR,
+                    )
+                break
+            except TopicError:
+                if self._broker is None or attempt == _ATTEMPTS - 1:
+                    raise
+                self._broker.check()
+        else:
+            raise AssertionError("the last attempt breaks or raises")
+        return report, receive(store, topic, _TOPICS_DIR, self._tally.received)
+
+    def _pause(self, seconds: float) -> None:
+        self._raise_if_stopped()
+        self._stop.wait(seconds)
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise InterruptedJobError
+
+    def _watch(self, progress: Progress) -> None:
+        """Called by the pump, often."""
+        self._raise_if_stopped()
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._looked_ms < _LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        for kept in (self._broker, self._worker):
+            if kept is not None:
+                kept.check()
+        sent, acked = progress.rows, self._tally.acked_count
+        self._console.status(f"{sent:,} rows sent, {acked:,} acknowledged")
