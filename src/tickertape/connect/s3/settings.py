@@ -34,7 +34,7 @@ class SinkSettings:
     part_retries: int = 3
     retry_backoff_ms: int = 5_000
     bootstrap_servers: str = "localhost:9092"
-    consumer: Mapping[str, str] = field(default_factory=dict)
+    consumer: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
     notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
