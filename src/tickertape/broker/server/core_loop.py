@@ -21,6 +21,9 @@ from tickertape.log.compaction import CompactionJob
 LOG = logging.getLogger("tickertape.broker")
 _TICK_AFTER_WORK_MS: Final = 1  # new requests may have brought the next deadline nearer
 
+_REPEAT_MS: Final = 60_000
+_SAID_MAX: Final = 1_000
+
 
 class Core(Syncing, Protocol):
     """The broker core, as the loop drives it (broker.state.broker.Broker)."""
@@ -72,6 +75,7 @@ class CoreLoop:
         self._cleaner: WorkerThread | None = None  # most brokers never compact anything
         self._commits = GroupCommit(core, self._syncer, self._round_finished)
         self._progress = asyncio.Event()
+        self._said: dict[str, int] = {}  # notice -> when it was last logged
         self._refusing = False  # connections are being refused, and that has been said
 
     # -- life --------------------------------------------------------------------------------
@@ -169,12 +173,22 @@ class CoreLoop:
         self._tick_timer = None
         due_ms = self._core.tick()
         for notice in self._core.take_notices():
-            LOG.info("%s", notice)
+            self._say(notice)
         for job in self._core.compaction_jobs():
             self._compact(job)
         if self._fsync == "always":
             self._commits.begin()
         self._tick_in(due_ms)
+
+    def _say(self, notice: str) -> None:
+        """Log it; the same again only after a while, however often a client retries."""
+        now_ms = self.now_ms()
+        if now_ms - self._said.get(notice, -_REPEAT_MS) < _REPEAT_MS:
+            return
+        if len(self._said) >= _SAID_MAX:
+            self._said.clear()
+        self._said[notice] = now_ms
+        LOG.warning("%s", notice)
 
     def _compact(self, job: CompactionJob) -> None:
         if self._cleaner is None:

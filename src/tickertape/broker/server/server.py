@@ -180,8 +180,19 @@ def _reachable(host: str) -> str:
 
 
 def _report(report: StartReport) -> None:
-    for name, recovery in report.recovered:
-        LOG.info("%s recovered: %s", name, recovery)
+    for name, found in report.recovered:
+        if not found.clean:
+            LOG.info(
+                "%s recovered: offsets %d to %d, leader epoch %d, %d bytes read",
+                *(name, found.log_start_offset, found.end_offset),
+                *(found.leader_epoch, found.bytes_scanned),
+            )
+        if found.bytes_cut:
+            LOG.warning("%s: cut %d bytes: %s", name, found.bytes_cut, found.cut_reason)
+        for segment in found.segments_removed:
+            LOG.warning("%s: removed %s", name, segment)
+        for remark in found.remarks:
+            LOG.warning("%s: %s", name, remark)
     for name in report.deletions_finished:
         LOG.info("%s: deletion finished", name)
     for name in report.folders_ignored:
