@@ -18,7 +18,7 @@ transactional bit, gets INVALID_TXN_STATE, which is what Kafka says when no tran
 Errors name no single records (recordErrors stays empty).
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request
@@ -45,7 +45,9 @@ _COMPRESSION_BITS: Final = 0x07
 _TRANSACTIONAL_BIT: Final = 0x10
 _CONTROL_BIT: Final = 0x20
 
-Produced = list[tuple[str, list[PartitionProduced]]]
+Produced: TypeAlias = list[tuple[str, list[PartitionProduced]]]
+Unsure: TypeAlias = list[tuple[Partition, int, PartitionProduced]]
+"""Written, perhaps not durable: partition, the offset after the batch, its place in Produced."""
 
 
 def produce(broker: Broker, request: Request, call: Call) -> None:
@@ -59,7 +61,7 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     acks = ask.acks
     refusal = _refusal(broker, acks, ask.transactional_id)
     produced: Produced = []
-    unsure: list[tuple[Partition, int, PartitionProduced]] = []  # written, perhaps not durable
+    unsure: Unsure = []
     now_ms = broker.clock.now_ms()
     for topic, parts in ask.topics:
         outs: list[PartitionProduced] = []
@@ -76,8 +78,7 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     if acks == -1:
         unsure = [entry for entry in unsure if entry[0].log.durable_offset < entry[1]]
         if unsure:
-            deadline_ms = broker.clock.monotonic_ms() + max(ask.timeout_ms, 0)
-            WaitingProduce(broker, header, call, produced, deadline_ms).start(unsure)
+            WaitingProduce(broker, header, call, produced, unsure).start(ask.timeout_ms)
             return
     elif acks == 0:
         _finish_silently(call, produced)
@@ -86,46 +87,47 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
 
 
 class WaitingProduce:
-    """A Waiter: some of its records are not on disk yet."""
+    """A Waiter: some of its records are not on disk yet. A slot is an entry of ``unsure``."""
 
-    __slots__ = ("_broker", "_call", "_header", "_open", "_produced", "deadline_ms")
+    __slots__ = ("_broker", "_call", "_header", "_left", "_produced", "_unsure", "deadline_ms")
 
     def __init__(
         self, broker: Broker, header: RequestHeader, call: Call, produced: Produced,
-        deadline_ms: int,
+        unsure: Unsure,
     ) -> None:  # fmt: skip
-        self.deadline_ms = deadline_ms
+        self.deadline_ms = 0
         self._broker = broker
         self._header = header
         self._call = call
         self._produced = produced
-        self._open: dict[int, PartitionProduced] = {}
+        self._unsure = unsure
+        self._left = len(unsure)  # 0 once answered
 
-    def start(self, unsure: list[tuple[Partition, int, PartitionProduced]]) -> None:
-        """Wait for each (partition, first offset that need not be durable)."""
+    def start(self, timeout_ms: int) -> None:
+        """Wait until every partition is durable, but no longer than the client does."""
+        self.deadline_ms = self._broker.clock.monotonic_ms() + max(timeout_ms, 0)
         durability = self._broker.durability
         durability.waits.add(self)
-        for slot, (_, _, out) in enumerate(unsure):
-            self._open[slot] = out
-        for slot, (partition, until, _) in enumerate(unsure):
+        for slot, (partition, until, _) in enumerate(self._unsure):
             durability.wait(partition, until, self, slot)
 
     def settle(self, slot: int, error: ErrorCode, message: str | None) -> None:
         """One partition is done."""
-        out = self._open.pop(slot, None)
-        if out is None:
+        if not self._left:
             return  # it took too long, and has been answered
+        self._left -= 1
         if error is not _NONE:
-            _refuse(out, error, message)
-        if not self._open:
+            _refuse(self._unsure[slot][2], error, message)
+        if not self._left:
             self._broker.durability.waits.remove(self)
             _answer(self._call, self._header, self._produced)
 
     def expire(self) -> None:
         """The client's timeout has passed: its records are written, and maybe durable."""
-        unanswered, self._open = self._open, {}
-        for out in unanswered.values():
-            _refuse(out, ErrorCode.REQUEST_TIMED_OUT, "the disk has not confirmed the write yet")
+        self._left = 0
+        for partition, until, out in self._unsure:
+            if out.error == _NONE and partition.log.durable_offset < until:
+                _refuse(out, ErrorCode.REQUEST_TIMED_OUT, "the disk has not confirmed the write")
         _answer(self._call, self._header, self._produced)
 
 

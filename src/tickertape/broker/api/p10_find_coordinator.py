@@ -34,7 +34,9 @@ def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
     ask, _ = FindCoordinatorRequest.decode(request.frame, request.at, request.version)
     error, message = _prepare(broker, ask.key_type)
     if error is not ErrorCode.NONE:
-        broker.notice(f"{call.peer} {call.client_id}: find coordinator refused: {message}")
+        broker.notice(
+            f"{call.peer} {request.header.client_id}: find coordinator refused: {message}"
+        )
     settings = broker.settings
     node_id, host, port = settings.node_id, settings.advertised_host, settings.advertised_port
     if error is not ErrorCode.NONE:

@@ -29,7 +29,7 @@ def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
     if ask.transactional_id is not None:
         response.error_code = ErrorCode.INVALID_REQUEST
         broker.notice(
-            f"{call.peer} {call.client_id}: transactional.id {ask.transactional_id!r}: "
+            f"{call.peer} {request.header.client_id}: transactional.id {ask.transactional_id!r}: "
             "transactions are not served by this broker"
         )
     else:

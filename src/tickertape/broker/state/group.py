@@ -10,6 +10,7 @@ delay), KIP-345 (static members), KIP-394 (member id required), KIP-814 (skipped
 """
 
 from collections import Counter
+from dataclasses import replace
 
 from tickertape.broker.state.group_types import (
     LEGAL,
@@ -46,6 +47,7 @@ class Group:
         self._static: dict[str, str] = {}  # instance id -> member id
         self._pending: dict[str, int] = {}  # ids given out (KIP-394), until when
         self._unsynced: set[str] = set()
+        self._returning: dict[str, tuple[str, bool]] = {}  # id -> leader to name, skip assignment
         self._join_deadline_ms = NEVER_MS
         self._sync_deadline_ms = NEVER_MS
         self._initial_left_ms = -1  # >= 0 while the first rebalance of an empty group may be held
@@ -97,10 +99,15 @@ class Group:
 
     def saved(self, generation: int, error: ErrorCode, now_ms: int) -> list[Effect]:
         """A Save effect of ``generation`` has become durable, or has failed."""
-        if self.state is not GroupState.COMPLETING_REBALANCE or generation != self.generation:
+        if generation != self.generation or self.state is GroupState.DEAD:
             return []  # the members moved on while the disk was busy
+        if self.state is GroupState.STABLE:
+            self._admit_returning(error, now_ms)
+            return self._drain()
+        if self.state is not GroupState.COMPLETING_REBALANCE:
+            return []
         if error is not ErrorCode.NONE:
-            self._cancel_assignments(error)
+            self._cancel_assignments(error, now_ms)
             self._prepare_rebalance(now_ms)
             return self._drain()
         self._move(GroupState.STABLE)
@@ -120,8 +127,7 @@ class Group:
             return error
         if generation != self.generation:
             return ErrorCode.ILLEGAL_GENERATION
-        member = self.members[member_id]
-        member.deadline_ms = now_ms + member.session_timeout_ms
+        self._prolong(self.members[member_id], now_ms)
         if self.state is GroupState.PREPARING_REBALANCE:
             return ErrorCode.REBALANCE_IN_PROGRESS
         return ErrorCode.NONE
@@ -187,8 +193,7 @@ class Group:
             return ErrorCode.ILLEGAL_GENERATION
         if self.state is GroupState.COMPLETING_REBALANCE:
             return ErrorCode.REBALANCE_IN_PROGRESS
-        member = self.members[member_id]
-        member.deadline_ms = now_ms + member.session_timeout_ms
+        self._prolong(self.members[member_id], now_ms)
         return ErrorCode.NONE
 
     def die(self) -> list[Effect]:
@@ -308,8 +313,7 @@ class Group:
         member.rebalance_timeout_ms = ask.rebalance_timeout_ms
         member.session_timeout_ms = ask.session_timeout_ms
         member.join_ticket = ask.ticket
-        if not member.is_new:
-            member.deadline_ms = now_ms + member.session_timeout_ms
+        self._prolong(member, now_ms)
 
     def _replace_static(self, member: Member, ask: JoinAsk, now_ms: int) -> None:
         """A static member came back under a new member id; its older self is fenced (KIP-345)."""
@@ -323,39 +327,36 @@ class Group:
         if self.state is not GroupState.STABLE or self._select_protocol() != self.protocol:
             self._rebalance(now_ms)
             return
-        member.join_ticket = None
+        # Before KIP-814 a returning leader must not believe that it leads: it would assign anew.
+        # Naming its old id keeps it from doing so.
         skip = was_leader and ask.may_skip_assignment
-        self._effects.append(
-            Save(
-                generation=self.generation,
-                then=(
-                    JoinAnswer(
-                        ticket=ask.ticket,
-                        member_id=member.member_id,
-                        generation=self.generation,
-                        protocol_type=self.protocol_type,
-                        protocol=self.protocol,
-                        # Before KIP-814 a returning leader must not believe that it leads: it
-                        # would assign anew. Naming its old id keeps it from doing so.
-                        leader=old_id if was_leader and not skip else self.leader or "",
-                        skip_assignment=skip,
-                        members=self._roster() if skip else (),
-                    ),
-                ),
-                otherwise=(
-                    JoinAnswer(
-                        ticket=ask.ticket,
-                        error=ErrorCode.COORDINATOR_NOT_AVAILABLE,
-                        member_id=member.member_id,
-                    ),
-                ),
+        named = old_id if was_leader and not skip else self.leader or ""
+        self._returning[member.member_id] = (named, skip)
+        self._effects.append(Save(generation=self.generation))
+
+    def _admit_returning(self, error: ErrorCode, now_ms: int) -> None:
+        """Their new ids are stored, or cannot be."""
+        returning, self._returning = self._returning, {}
+        for member_id, (named, skip) in returning.items():
+            member = self.members.get(member_id)
+            if member is None or member.join_ticket is None:
+                continue
+            ticket, member.join_ticket = member.join_ticket, None
+            self._prolong(member, now_ms)
+            if error is not ErrorCode.NONE:
+                self._answer_join_error(ticket, error, member_id)
+                continue
+            answer = self._joined(member, ticket)
+            members = self._roster() if skip else ()
+            self._effects.append(
+                replace(answer, leader=named, skip_assignment=skip, members=members)
             )
-        )
 
     def _rename(self, member: Member, new_id: str) -> None:
         old_id = member.member_id
         member.member_id = new_id
         self.members = {m.member_id: m for m in self.members.values()}
+        self._returning.pop(old_id, None)
         assert member.instance_id is not None
         self._static[member.instance_id] = new_id
         if old_id in self._unsynced:
@@ -374,7 +375,8 @@ class Group:
 
     def _prepare_rebalance(self, now_ms: int) -> None:
         if self.state is GroupState.COMPLETING_REBALANCE:
-            self._cancel_assignments(ErrorCode.REBALANCE_IN_PROGRESS)
+            self._cancel_assignments(ErrorCode.REBALANCE_IN_PROGRESS, now_ms)
+        self._returning.clear()  # they wait for the next generation now, like everybody
         self._sync_deadline_ms = NEVER_MS
         timeout_ms = self._rebalance_timeout_ms()
         delay_ms = self._limits.initial_rebalance_delay_ms
@@ -393,7 +395,8 @@ class Group:
     def _try_complete_join(self, now_ms: int) -> None:
         if self.state is not GroupState.PREPARING_REBALANCE or self._initial_left_ms >= 0:
             return
-        if self._pending or any(m.join_ticket is None for m in self.members.values()):
+        members = self.members.values()
+        if members and (self._pending or any(m.join_ticket is None for m in members)):
             return
         self._complete_join(now_ms)
 
@@ -465,12 +468,19 @@ class Group:
         if silent:
             self._prepare_rebalance(now_ms)
 
-    def _cancel_assignments(self, error: ErrorCode) -> None:
+    def _cancel_assignments(self, error: ErrorCode, now_ms: int) -> None:
         for member in self.members.values():
             member.assignment = b""
-            self._answer_sync_error(member, error)
+            if member.sync_ticket is not None:  # while it waited it could not heartbeat
+                member.deadline_ms = now_ms + member.session_timeout_ms
+                self._answer_sync_error(member, error)
 
     # -- leaving -----------------------------------------------------------------------------
+
+    def _prolong(self, member: Member, now_ms: int) -> None:
+        """A sign of life. One that has not been let in yet has a longer time, which stays."""
+        if not member.is_new:
+            member.deadline_ms = now_ms + member.session_timeout_ms
 
     def _can_expire(self, member: Member) -> bool:
         return member.is_new or not member.waits

@@ -142,14 +142,9 @@ class SyncAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
-    """Effect: make the group, as it is now, durable; then call ``Group.saved`` and emit ``then``.
-
-    If it cannot be made durable, emit ``otherwise`` instead.
-    """
+    """Effect: make the group, as it is now, durable; then tell ``Group.saved`` how that went."""
 
     generation: int
-    then: "tuple[Effect, ...]" = ()
-    otherwise: "tuple[Effect, ...]" = ()
 
 
 Effect: TypeAlias = JoinAnswer | SyncAnswer | Save

@@ -264,7 +264,6 @@ class Groups:
 
         def done(error: ErrorCode) -> None:
             code = coordinator_error(error)
-            self._perform(group, save.then if code is ErrorCode.NONE else save.otherwise)
             self._perform(group, group.saved(save.generation, code, self._clock.monotonic_ms()))
 
         waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, done)
