@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from tickertape.base.errors import MisuseError
 from tickertape.connect.s3 import joda
 from tickertape.connect.s3.chunk import RecordRejectedError
 from tickertape.connect.s3.layout import Layout
@@ -76,6 +77,11 @@ class TimePartitioner:
         if self._layout.extractor == "wallclock":
             return [now_ms] * len(values)
         if self._layout.extractor == "record":
+            if len(timestamps) != len(values):
+                raise MisuseError(
+                    f"got {len(timestamps)} timestamps for {len(values)} records, want one each:"
+                    " this layout takes directories from record timestamps"
+                )
             return timestamps
         return [self._field_time(value, index) for index, value in enumerate(values)]
 

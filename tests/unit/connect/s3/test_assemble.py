@@ -138,6 +138,15 @@ def test_a_record_without_timestamp_stops_a_record_time_sink() -> None:
     assert assembler.next_offset == 1
 
 
+def test_chunks_must_bring_the_timestamps_that_the_layout_needs() -> None:
+    layout = Layout(
+        partitioner="time", path_format="YYYY", duration_ms=DAY, locale="en", timezone="UTC",
+        extractor="record",
+    )  # fmt: skip
+    with pytest.raises(MisuseError, match="got 0 timestamps for 1 records"):
+        PartitionAssembler(sink(layout), TP, position=0).add(chunk(0, b"a"), JUNE_28)
+
+
 @pytest.mark.parametrize(
     ("value", "directory"),
     [
