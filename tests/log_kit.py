@@ -52,8 +52,16 @@ def open_log(
     )
 
 
+def new_disk(seed: int = 0) -> FakeFileSystem:
+    """A disk with a data directory."""
+    fs = FakeFileSystem(seed)
+    fs.make_dir(DATA_DIR)
+    fs.sync_dir("/")
+    return fs
+
+
 def new_log(config: LogConfig | None = None) -> tuple[FakeFileSystem, PartitionLog]:
-    fs = FakeFileSystem()
+    fs = new_disk()
     return fs, open_log(fs, config)[0]
 
 
