@@ -7,7 +7,7 @@ import gzip
 import json
 from collections import Counter
 
-from tickertape.objects.memory import MemoryStore
+from tickertape.objects.store import ObjectStore
 
 
 def value(partition: int, offset: int) -> bytes:
@@ -15,12 +15,13 @@ def value(partition: int, offset: int) -> bytes:
     return json.dumps({"p": partition, "o": offset}).encode()
 
 
-def stored_records(store: MemoryStore, prefix: str = "topics/") -> Counter[tuple[int, int]]:
+def stored_records(store: ObjectStore, prefix: str = "topics/") -> Counter[tuple[int, int]]:
     """How often each (partition, offset) is in the bucket."""
     found: Counter[tuple[int, int]] = Counter()
-    for key, data in store.objects.items():
-        if key.startswith(prefix):
-            for line in gzip.decompress(data).decode().splitlines():
-                inner = json.loads(json.loads(line))
-                found[inner["p"], inner["o"]] += 1
+    for info in store.list(prefix):
+        data = store.get(info.key)
+        assert data is not None
+        for line in gzip.decompress(data).decode().splitlines():
+            inner = json.loads(json.loads(line))
+            found[inner["p"], inner["o"]] += 1
     return found

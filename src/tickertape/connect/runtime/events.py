@@ -26,7 +26,8 @@ class Limits:
     poll_ms_max: int = 100
     retry_ms_max: int = 900_000  # of one flush, from its first failure; then the task fails
     buffered_bytes_max: int = 512 << 20  # of all open files; beyond it the largest is flushed
-    assign_retry_ms_max: int = 60_000  # of finding where to begin; well below max.poll.interval.ms
+    # Of finding where to begin, a second apart: together well below max.poll.interval.ms.
+    assign_attempts_max: int = 30
     flushes_at_once_max: int = 8  # of different partitions
 
     def __post_init__(self) -> None:

@@ -123,7 +123,8 @@ class SinkTask:
 
     def _finish_if_read(self, owned: _Owned) -> None:
         read = owned.at_end or owned.reader.position >= owned.target
-        if owned.finished or owned.fenced or owned.reader.recovering or not read:
+        blocked = owned.fenced or owned.rejected or owned.reader.recovering
+        if owned.finished or blocked or not read:
             return
         owned.pending += owned.reader.seal()
         owned.finished = True
@@ -212,19 +213,19 @@ class SinkTask:
 
     def assigned(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Assignee: find where to begin with each partition, from the group and the bucket."""
-        deadline_ms = self._clock.monotonic_ms() + self._limits.assign_retry_ms_max
-        while True:
+        for attempt in range(1, self._limits.assign_attempts_max + 1):
             try:
                 starts = self._take_over(tps)
             except (ObjectStoreError, GroupError) as error:
-                late = self._clock.monotonic_ms() >= deadline_ms
-                if late or not error.retriable or self._stop.is_set():
+                last = attempt == self._limits.assign_attempts_max
+                if last or not error.retriable or self._stop.is_set():
                     raise
                 self._listener.noted(f"cannot begin yet, trying again: {error}")
                 self._stop.wait(min(1_000, self._settings.retry_backoff_ms) / 1_000)
             else:
                 self._assigned = True
                 return starts
+        raise AssertionError("the last attempt returns or raises")
 
     def _take_over(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts: dict[TopicPartition, int] = {}
