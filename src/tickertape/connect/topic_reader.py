@@ -32,6 +32,18 @@ _TUNING: Final[dict[str, str | int | bool]] = {
 }
 
 
+def described_topic_id(kafka: Mapping[str, Any], topic: str, timeout_s: float) -> str:
+    """A topic's id in Kafka's own spelling; "" before Kafka 3.1 and where we may not describe."""
+    admin = AdminClient(dict(kafka))
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)
+        found = described[topic].result().topic_id
+    except KafkaException:
+        return ""
+    # librdkafka spells it in plain base64, Kafka and its tools in the URL-safe alphabet.
+    return "" if found is None else str(found).replace("+", "-").replace("/", "_")
+
+
 class TopicError(TapeError):
     """The cluster could not be asked: not reachable, not allowed, or it never answered."""
 
@@ -86,13 +98,7 @@ class TopicReader:
 
     def topic_id(self, topic: str) -> str:
         """The topic's id as manifests spell it; "" where brokers give none."""
-        admin = AdminClient(dict(self._kafka))
-        try:
-            described = admin.describe_topics(TopicCollection([topic]), request_timeout=_ANSWER_S)
-            found = described[topic].result().topic_id
-        except KafkaException:
-            return ""
-        return "" if found is None else str(found)
+        return described_topic_id(self._kafka, topic, _ANSWER_S)
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """Log start offset and high watermark, asked now."""

@@ -14,16 +14,15 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    TopicCollection,
 )
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
 from tickertape.connect.runtime.source import Arrival, Assignee, Committed
 from tickertape.connect.s3.chunk import Chunk
 from tickertape.connect.s3.commit import CommitOutcome, GroupError
+from tickertape.connect.topic_reader import described_topic_id
 
 _ANSWER_S: Final = 10.0  # how long one question to the cluster may take
 _ID_S: Final = 3.0  # for a topic's id, which is worth having and not worth waiting for
@@ -229,14 +228,7 @@ class KafkaSource:
 
     def topic_id(self, topic: str) -> str:
         """As the cluster describes the topic; "" before Kafka 3.1 and where we may not describe."""
-        admin = AdminClient(_client_part(self._config))
-        try:
-            described = admin.describe_topics(TopicCollection([topic]), request_timeout=_ID_S)
-            found = described[topic].result().topic_id
-        except KafkaException:
-            return ""
-        # librdkafka spells it in plain base64, Kafka and its tools in the URL-safe alphabet.
-        return "" if found is None else str(found).replace("+", "-").replace("/", "_")
+        return described_topic_id(_client_part(self._config), topic, _ID_S)
 
     def topics_missing(self, timeout_ms: int) -> list[str]:
         """Which of the subscribed topics (patterns aside) the cluster does not have."""
