@@ -1,4 +1,4 @@
-"""``tape backup verify``: is every offset of a topic in the bucket, exactly once?"""
+"""``tape backup verify``: whether every offset of a topic is in the bucket, exactly once."""
 
 import json
 import threading

@@ -18,6 +18,8 @@ from tickertape.base.errors import TapeError
 COMMANDS: Final[dict[str, str]] = {
     "run": "tickertape.cli.run:run",
     "broker": "tickertape.cli.broker:broker",
+    "produce": "tickertape.cli.produce:produce",
+    "consume": "tickertape.cli.consume:consume",
     "worker": "tickertape.cli.worker:worker",
     "backup": "tickertape.cli.backup:backup",
 }

@@ -1,0 +1,4 @@
+#!/bin/sh
+# kafka-server-stop.sh [server.properties]: stops the broker of that file's data directory.
+. "$(dirname -- "$0")/find-tape.sh"
+exec "$tape" broker stop "$@"

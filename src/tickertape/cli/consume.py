@@ -1,0 +1,244 @@
+"""``tape consume``: records of a topic to stdout, as kafka-console-consumer does.
+
+Without ``--group`` no group is joined and nothing is committed. Only committed records are shown,
+unless ``--isolation-level read_uncommitted`` asks for all.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any, Final
+
+import click
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from tickertape.base.errors import TapeError
+from tickertape.base.world import SystemClock
+from tickertape.cli.kafka_flags import (
+    bootstrap_option,
+    client_properties,
+    known_pairs,
+    make_client,
+    said_once,
+    topic_option,
+)
+
+_FORMATTER: Final = {
+    "print.timestamp": "false",
+    "print.partition": "false",
+    "print.offset": "false",
+    "print.headers": "false",
+    "print.key": "false",
+    "print.value": "true",
+    "key.separator": "\t",
+    "line.separator": "\n",
+    "headers.separator": ",",
+    "null.literal": "null",
+}
+_POLL_S: Final = 0.1
+_BATCH: Final = 500
+_PASSING: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}  # noqa: SLF001  # confluent-kafka's public names
+
+
+@click.command()
+@topic_option
+@bootstrap_option
+@click.option("--from-beginning", is_flag=True, help="Also the records that are there already.")
+@click.option("-g", "--group", help="Consume as a member of this group and commit.")
+@click.option("-p", "--partition", type=click.IntRange(0), help="Only this one (no group).")
+@click.option("--offset", help="earliest, latest or a number, of --partition.")
+@click.option("-n", "--max-messages", type=click.IntRange(1))
+@click.option("--timeout-ms", type=click.IntRange(0), help="End when nothing came for so long.")
+@click.option(
+    "--isolation-level",
+    type=click.Choice(["read_committed", "read_uncommitted"]),
+    default="read_committed",
+    show_default=True,
+)
+@click.option(
+    "--property",
+    "--formatter-property",
+    "formatter",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help=", ".join(_FORMATTER),
+)
+@click.option(
+    "--consumer-property", "--command-property", "-X", "given", multiple=True, metavar="KEY=VALUE"
+)
+@click.option(
+    "--consumer.config", "--command-config", "files", multiple=True, type=click.Path(path_type=Path)
+)
+def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by name
+    """Print the records of a topic.
+
+    \b
+    tape consume -t mytopic --from-beginning
+    tape consume -t ticks --from-beginning --max-messages 10 --property print.key=true
+    """
+    formatter = _Formatter(known_pairs(given["formatter"], "--property", _FORMATTER))
+    if given["offset"] is not None and given["partition"] is None:
+        raise click.UsageError("--offset needs --partition")
+    if given["group"] and given["partition"] is not None:
+        raise click.UsageError("--partition cannot be used with --group")
+    own = client_properties(given["files"], given["given"], "--consumer-property")
+    config = {
+        "auto.offset.reset": "earliest" if given["from_beginning"] else "latest",
+        "isolation.level": given["isolation_level"],
+        **own,
+        "group.id": given["group"] or "tickertape-console",  # never joined without --group
+        "enable.auto.commit": bool(given["group"]),
+        "bootstrap.servers": given["bootstrap"],
+        "error_cb": said_once(lambda text: click.echo(text, err=True)),
+        "log_level": 0,  # error_cb says it, once
+    }
+    with _stopped_by_ctrl_c() as stop:
+        consumer = make_client(Consumer, config)
+        count = 0
+        try:
+            _begin(consumer, given, stop)
+            for messages in _batches(consumer, given["max_messages"], given["timeout_ms"], stop):
+                for message in messages:
+                    sys.stdout.buffer.write(formatter.line(message))
+                count += len(messages)
+                sys.stdout.buffer.flush()
+        finally:
+            consumer.close()
+            click.echo(f"Processed a total of {count} messages", err=True)
+        return 128 + signal.SIGINT if stop.is_set() else 0
+
+
+def _begin(consumer: Consumer, given: dict[str, Any], stop: Event) -> None:
+    topic = given["topic"]
+    if given["group"]:
+        consumer.subscribe([topic])
+        return
+    partitions = _partitions(consumer, topic, stop)
+    start = OFFSET_BEGINNING if given["from_beginning"] else OFFSET_END
+    if given["partition"] is not None:
+        partitions = [given["partition"]]
+        start = _offset(given["offset"], start)
+    consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
+
+
+def _partitions(consumer: Consumer, topic: str, stop: Event) -> Sequence[int]:
+    """Those of the topic, waiting for it to come into being."""
+    told = False
+    while not stop.is_set():
+        try:
+            found = consumer.list_topics(topic, timeout=5).topics[topic]
+        except KafkaException as caught:
+            if caught.args[0].code() not in _PASSING:
+                raise TapeError(f"topic {topic}: {caught.args[0].str()}") from caught
+        else:
+            if found.error is None:
+                return sorted(found.partitions)
+            if not told:
+                click.echo(f"topic {topic} does not exist yet: waiting for it", err=True)
+                told = True
+        stop.wait(_POLL_S)
+    return ()
+
+
+def _offset(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if text in {"earliest", "latest"}:
+        return OFFSET_BEGINNING if text == "earliest" else OFFSET_END
+    if not text.isdecimal():
+        raise click.BadParameter(f"--offset {text}: want earliest, latest or a number")
+    return int(text)
+
+
+def _batches(
+    consumer: Consumer, messages_max: int | None, timeout_ms: int | None, stop: Event
+) -> Iterator[list[Message]]:
+    clock = SystemClock()
+    last_ms = clock.monotonic_ms()
+    left = messages_max
+    while not stop.is_set() and left != 0:
+        found = consumer.consume(_BATCH if left is None else min(left, _BATCH), timeout=_POLL_S)
+        records: list[Message] = []
+        for message in found:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() not in _PASSING:
+                raise TapeError(f"{message.topic()}: {error.str()}")
+        if records:
+            last_ms = clock.monotonic_ms()
+            left = None if left is None else left - len(records)
+            yield records
+        elif timeout_ms is not None and clock.monotonic_ms() - last_ms >= timeout_ms:
+            return
+
+
+class _Formatter:
+    """A record as one line, in the order and the words of Kafka's DefaultMessageFormatter."""
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        self._wanted = {name for name, value in properties.items() if value.lower() == "true"}
+        self._separator = properties["key.separator"].encode()
+        self._end = properties["line.separator"].encode()
+        self._headers_separator = properties["headers.separator"].encode()
+        self._null = properties["null.literal"].encode()
+
+    def line(self, message: Message) -> bytes:
+        """The record's fields that were asked for, and the line's end."""
+        fields: dict[str, Callable[[Message], bytes]] = {
+            "print.timestamp": self._timestamp,
+            "print.partition": lambda m: b"Partition:%d" % (m.partition() or 0),
+            "print.offset": lambda m: b"Offset:%d" % (m.offset() or 0),
+            "print.headers": self._headers,
+            "print.key": lambda m: self._or_null(m.key()),
+            "print.value": lambda m: self._or_null(m.value()),
+        }
+        wanted = [show(message) for name, show in fields.items() if name in self._wanted]
+        return self._separator.join(wanted) + self._end
+
+    def _or_null(self, value: bytes | None) -> bytes:
+        return self._null if value is None else value
+
+    def _timestamp(self, message: Message) -> bytes:
+        kind, ms = message.timestamp()
+        name = {1: "CreateTime", 2: "LogAppendTime"}.get(kind)
+        return f"{name}:{ms}".encode() if name else b"NO_TIMESTAMP"
+
+    def _headers(self, message: Message) -> bytes:
+        headers = message.headers()
+        if not headers:
+            return b"NO_HEADERS"
+        listed = headers.items() if isinstance(headers, dict) else headers
+        shown = (
+            f"{key}:".encode() + self._or_null(value.encode() if isinstance(value, str) else value)
+            for key, value in listed
+        )
+        return self._headers_separator.join(shown)
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Iterator[Event]:
+    """The first Ctrl-C or SIGTERM sets the event, a second one has its default effect."""
+    stop = Event()
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
