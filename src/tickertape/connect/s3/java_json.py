@@ -56,7 +56,9 @@ def base64_lines(values: Sequence[bytes | None]) -> list[Line]:
 
 def schemaless_lines(values: Sequence[bytes | None]) -> list[Line]:
     """JsonConverter with schemas.enable=false. RecordRejectedError at the first bad value."""
-    return _each(values, _schemaless)
+    lines = _each(values, _schemaless)
+    listed = b"\n".join([line for line in lines if line is not None])
+    return _mended(listed, lines)
 
 
 def preserved_lines(values: Sequence[bytes | None]) -> list[Line]:
@@ -156,50 +158,43 @@ _ORDERS: Final = _Orders()
 
 
 def _schemaless(value: bytes) -> Line:
+    """A line that may need mending."""
     try:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError:
         if not value.strip(_BLANK):
             return None
-        parsed = parse(value)
-        return None if parsed is None else encode_text(write_value(parsed))
+        parsed = _NO_FORM
+    if type(parsed) is dict and _is_flat(parsed):
+        order = _ORDERS[tuple(parsed)]
+        return orjson.dumps(parsed if order is None else {key: parsed[key] for key in order})
     if parsed is None:
         return None
-    ordered = _fast_form(parsed)
-    if ordered is _NO_FORM:
+    formed = _nested_form(parsed)
+    if formed is _NO_FORM:
         return encode_text(write_value(parse(value)))
-    line = orjson.dumps(ordered)
-    return _mend(line) if _needs_mending(line) else line
+    return orjson.dumps(formed)
 
 
 _NO_FORM: Final = object()
 
 
-def _fast_form(parsed: object) -> object:
-    """The value with its keys in order, if orjson then writes what Jackson does; or _NO_FORM."""
-    kind = type(parsed)
-    if kind is dict:
-        assert isinstance(parsed, dict)
-        for item in parsed.values():
-            kind = type(item)
-            if kind is str:
-                continue
-            if kind is int:
-                if item > _LONG_MAX:
-                    return _NO_FORM
-            elif kind is float:
-                if not 1e-3 <= item < 1e7 and not -1e7 < item <= -1e-3:
-                    return _NO_FORM
-            elif kind is dict or kind is list:
-                return _nested_form(parsed)
-        order = _ORDERS[tuple(parsed)]
-        return parsed if order is None else {key: parsed[key] for key in order}
-    if kind is list:
-        return _nested_form(parsed)
-    return parsed if _is_plain(parsed) else _NO_FORM
+def _is_flat(parsed: dict[str, object]) -> bool:
+    """Whether all values are scalars that orjson writes as Jackson does."""
+    for item in parsed.values():
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if kind is float:
+            if not 1e-3 <= item < 1e7:  # type: ignore[operator]  # mypy does not see the kind
+                return False
+        elif kind is not int or item > _LONG_MAX:  # type: ignore[operator]  # as above
+            return False
+    return True
 
 
 def _nested_form(parsed: object) -> object:
+    """The value with all keys in order, if orjson then writes what Jackson does; or _NO_FORM."""
     if isinstance(parsed, list):
         items = [_nested_form(item) for item in parsed]
         return _NO_FORM if any(item is _NO_FORM for item in items) else items
@@ -213,6 +208,8 @@ def _is_plain(scalar: object) -> bool:
     """Whether orjson writes the scalar as Jackson does (zero may be a lost exponent: no)."""
     if type(scalar) is float:
         return 1e-3 <= abs(scalar) < 1e7
+    if scalar is _NO_FORM:
+        return False
     return type(scalar) is not int or scalar <= _LONG_MAX
 
 
