@@ -169,6 +169,8 @@ class _Loader:
             for base in bases:
                 self._segments.append(self._open_segment(base))
             end = _end_of(self._segments[-1])
+            for segment in self._segments[:-1]:
+                segment.seal()  # stores the indexes that had to be rebuilt
         except StorageError as error:
             self._remarks.append(f"not as clean as marked: {error}")
             for segment in self._segments:

@@ -1,0 +1,210 @@
+"""What compaction keeps, merges and drops, and what can come between its three steps."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from tests.log_kit import FOLDER, NOW, batches, keyed, new_log, open_log, produced, records, sync
+
+from tickertape.base.errors import MisuseError
+from tickertape.base.fake_fs import FakeFileSystem
+from tickertape.log.config import LogConfig
+from tickertape.log.partition import PartitionLog
+
+CONFIG = LogConfig(
+    cleanup_policy=frozenset({"compact"}),
+    segment_bytes=400,
+    index_interval_bytes=100,
+    min_cleanable_dirty_ratio=0.0,
+)
+
+
+def with_updates(
+    config: LogConfig = CONFIG, count: int = 20
+) -> tuple[FakeFileSystem, PartitionLog]:
+    """Keys k0 to k2, again and again, one record per batch."""
+    fs, log = new_log(config)
+    for n in range(count):
+        log.append(keyed((b"k%d" % (n % 3), b"v%d" % n), timestamp=NOW + n), NOW)
+        sync(log)
+    return fs, log
+
+
+def logs(fs: FakeFileSystem) -> list[str]:
+    return [name for name in fs.list(FOLDER) if name.endswith(".log")]
+
+
+def test_the_newest_of_each_key_stays_at_its_offset() -> None:
+    fs, log = with_updates()
+    before = log.size
+    log.configure(replace(CONFIG, segment_bytes=2000))
+    job = log.compact(NOW)
+    assert job is not None
+    assert job.records_dropped > 10
+    assert log.size < before / 2
+    newest = {record.key: (record.offset, record.value) for record in records(log)}
+    assert newest == {b"k0": (18, b"v18"), b"k1": (19, b"v19"), b"k2": (17, b"v17")}
+    assert log.end_offset == 20
+    assert len(logs(fs)) == 2, "the sealed segments were merged"
+    assert log.read(0, 1000, below=20, at_least_one=True).size
+    for offset in range(21):
+        assert log.read(offset, 1000, below=20, at_least_one=True).error == 0
+
+
+@pytest.mark.parametrize("compression", range(5))
+def test_a_batch_is_rewritten_in_its_own_compression(compression: int) -> None:
+    _, log = new_log(replace(CONFIG, segment_bytes=250))
+    for n in range(8):
+        batch = produced(b"a" * 30, b"b", key=b"k%d" % n, compression=compression)
+        log.append(batch, NOW)
+    sync(log)
+    log.compact(NOW)
+    kept = [
+        (h.compression, h.record_count, [r.offset for r in inside]) for h, inside in batches(log)
+    ]
+    assert kept[0] == (compression, 1, [1]), "the first of the two has the same key"
+    assert [h.last_offset_delta for h, _ in batches(log)] == [1] * 8
+
+
+def test_nothing_is_planned_without_need() -> None:
+    assert (
+        with_updates(replace(CONFIG, cleanup_policy=frozenset({"delete"})))[1].plan_compaction(NOW)
+        is None
+    )
+    assert with_updates(count=2)[1].plan_compaction(NOW) is None, "only the active segment"
+    _, log = with_updates(replace(CONFIG, min_compaction_lag_ms=60_000))
+    assert log.plan_compaction(NOW) is None, "all too young"
+    assert log.plan_compaction(NOW + 70_000) is not None
+    _, log = with_updates(replace(CONFIG, min_cleanable_dirty_ratio=0.4))
+    assert log.compact(NOW) is not None
+    log.append(keyed((b"x", b"y" * 300)), NOW)
+    log.append(keyed((b"x", b"y" * 300)), NOW)
+    sync(log)
+    assert log.compact(NOW) is not None
+    assert log.compact(NOW) is None, "all is clean"
+    log.configure(replace(CONFIG, min_cleanable_dirty_ratio=1.0))
+    log.append(keyed((b"x", b"y" * 300)), NOW)
+    sync(log)
+    assert log.compact(NOW) is None, "too little of it is dirty"
+
+
+def test_what_is_not_behind_the_recovery_point_is_not_touched() -> None:
+    _, log = new_log(CONFIG)
+    for n in range(20):
+        log.append(keyed((b"k", b"v%d" % n)), NOW)
+    assert log.plan_compaction(NOW) is None
+    sync(log)
+    assert log.plan_compaction(NOW) is not None
+
+
+def test_tombstones_stay_for_delete_retention_and_then_go() -> None:
+    config = replace(CONFIG, delete_retention_ms=1000)
+    _, log = new_log(config)
+    for n in range(10):
+        log.append(keyed((b"k", b"v%d" % n), (b"other%d" % n, b"x")), NOW)
+    log.append(keyed((b"k", None)), NOW)
+    for n in range(10):
+        log.append(keyed((b"more%d" % n, b"x" * 50)), NOW)
+    sync(log)
+    log.compact(NOW)
+    assert [r.value for r in records(log) if r.key == b"k"] == [None]
+    for later, left in ((1000, 1), (1001, 0)):
+        for n in range(8):
+            log.append(keyed((b"even more%d" % n, b"x" * 50)), NOW)
+        sync(log)
+        assert log.compact(NOW + later) is not None
+        assert len([r for r in records(log) if r.key == b"k"]) == left
+
+
+def test_when_it_was_cleaned_survives_a_restart() -> None:
+    fs, log = with_updates()
+    log.compact(NOW)
+    log.close(clean=True)
+    log, _ = open_log(fs, CONFIG, clean=True)
+    assert log.plan_compaction(NOW) is None
+
+
+def test_retries_are_known_after_compaction_even_without_snapshots() -> None:
+    fs, log = new_log(CONFIG)
+    for n in range(20):
+        log.append(produced(b"v%d" % n, key=b"k", producer=(7, 0, n)), NOW)
+        sync(log)
+    log.compact(NOW)
+    log.close(clean=True)
+    for name in fs.list(FOLDER):
+        if name.endswith((".snapshot", ".window")):
+            fs.remove(f"{FOLDER}/{name}")
+    log, _ = open_log(fs, CONFIG, clean=True)
+    for n in range(15, 20):
+        again = log.append(produced(b"v%d" % n, key=b"k", producer=(7, 0, n)), NOW)
+        assert (again.duplicate, again.base_offset) == (True, n)
+
+
+def test_appends_go_on_while_a_job_runs() -> None:
+    _, log = with_updates()
+    job = log.plan_compaction(NOW)
+    assert job is not None
+    assert log.plan_compaction(NOW) is None, "one at a time"
+    for n in range(20, 40):
+        log.append(keyed((b"k%d" % (n % 3), b"v%d" % n)), NOW)
+        sync(log)
+    job.run()
+    assert log.finish_compaction(job) is None
+    newest = {record.key: record.value for record in records(log)}
+    assert newest == {b"k0": b"v39", b"k1": b"v37", b"k2": b"v38"}
+    with pytest.raises(MisuseError, match="not the compaction"):
+        log.finish_compaction(job)
+
+
+def test_a_log_shortened_meanwhile_drops_the_job() -> None:
+    fs, log = with_updates()
+    job = log.plan_compaction(NOW)
+    assert job is not None
+    job.run()
+    log.truncate_prefix(10)
+    before = [(r.offset, r.value) for r in records(log)]
+    assert log.finish_compaction(job) == "the log was shortened meanwhile"
+    assert [(r.offset, r.value) for r in records(log)] == before
+    assert not [name for name in fs.list(FOLDER) if name.endswith(".cleaned")]
+
+
+def test_a_job_that_the_disk_refuses_changes_nothing() -> None:
+    for nth in range(1, 8):
+        fs, log = with_updates()
+        before = [(r.offset, r.value) for r in records(log)]
+        job = log.plan_compaction(NOW)
+        assert job is not None
+        fs.fail_at(nth)
+        job.run()
+        assert re.search("No space left|cannot be written", str(log.finish_compaction(job)))
+        assert [(r.offset, r.value) for r in records(log)] == before
+        assert log.failed is None
+        assert not [name for name in fs.list(FOLDER) if name.endswith(".cleaned")]
+        assert log.compact(NOW) is not None
+
+
+def test_half_a_swap_fails_the_log_and_the_next_open_completes_it() -> None:
+    fs, log = with_updates()
+    job = log.plan_compaction(NOW)
+    assert job is not None
+    job.run()
+    fs.fail_at(6)
+    assert "half way" in str(log.finish_compaction(job))
+    assert log.failed is not None
+    log, _ = open_log(fs, CONFIG)
+    newest = {record.key: record.value for record in records(log)}
+    assert newest == {b"k0": b"v18", b"k1": b"v19", b"k2": b"v17"}
+
+
+def test_too_many_keys_are_cleaned_in_several_jobs() -> None:
+    _, log = with_updates(replace(CONFIG, segment_bytes=250), count=30)
+    rounds = 0
+    while (job := log.plan_compaction(NOW)) is not None:
+        job.keys_max = 1
+        job.run()
+        assert log.finish_compaction(job) is None
+        rounds += 1
+        assert rounds < 100
+    assert rounds > 2
+    newest = {record.key: record.value for record in records(log)}
+    assert newest == {b"k0": b"v27", b"k1": b"v28", b"k2": b"v29"}

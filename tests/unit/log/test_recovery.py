@@ -1,0 +1,270 @@
+"""Opening a log: what is trusted, what is checked, what is cut and what is said about it."""
+
+from uuid import UUID
+
+import pytest
+from tests.log_kit import FOLDER, NOW, batches, new_disk, new_log, open_log, produced, sync, values
+
+from tickertape.base.errors import StorageError
+from tickertape.base.fake_fs import FakeFileSystem
+from tickertape.log.config import LogConfig
+from tickertape.log.partition import PartitionLog
+from tickertape.log.producer_snapshot import (
+    read_snapshot,
+    read_window,
+    write_snapshot,
+    write_window,
+)
+from tickertape.log.producer_state import Batch, ProducerStates
+
+SMALL = LogConfig(segment_bytes=300, index_interval_bytes=100)
+LOG_0 = f"{FOLDER}/00000000000000000000.log"
+
+
+def filled(count: int, config: LogConfig = SMALL) -> tuple[FakeFileSystem, PartitionLog]:
+    fs, log = new_log(config)
+    for n in range(count):
+        assert log.append(produced(b"v%d" % n, producer=(7, 0, n)), NOW).error == 0
+    sync(log)
+    return fs, log
+
+
+def names(fs: FakeFileSystem, suffix: str) -> list[int]:
+    return [int(name[:20]) for name in fs.list(FOLDER) if name.endswith(suffix)]
+
+
+def test_a_new_log_is_empty_and_of_epoch_0() -> None:
+    _, report = open_log(new_disk())
+    assert (report.clean, report.end_offset, report.leader_epoch) == (True, 0, 0)
+    assert report.cut_reason == ""
+
+
+def test_after_a_clean_close_nothing_is_scanned() -> None:
+    fs, log = filled(20)
+    log.close(clean=True)
+    log, report = open_log(fs, SMALL, clean=True)
+    assert (report.clean, report.bytes_scanned, report.end_offset) == (True, 0, 20)
+    assert (report.leader_epoch, report.producers) == (0, 1)
+    assert len(values(log)) == 20
+    assert log.append(produced(b"v15", producer=(7, 0, 15)), NOW).base_offset == 15
+    assert log.append(produced(b"v20", producer=(7, 0, 20)), NOW).base_offset == 20
+
+
+def test_after_a_crash_only_what_follows_the_recovery_point_is_scanned() -> None:
+    fs, log = filled(20)
+    fs.crash()
+    report = open_log(fs, SMALL)[1]
+    assert not report.clean
+    assert 0 < report.bytes_scanned < log.size / 2
+    assert (report.end_offset, report.leader_epoch) == (20, 1)
+
+
+def test_each_unclean_start_begins_an_epoch_and_appends_carry_it() -> None:
+    fs, log = filled(1)
+    for epoch in (1, 2, 3):
+        fs.crash()
+        log, report = open_log(fs, SMALL)
+        assert report.leader_epoch == log.leader_epoch == epoch
+    log.append(produced(b"x"), NOW)
+    sync(log)
+    assert [h.partition_leader_epoch for h, _ in batches(log)] == [0, 3]
+    assert log.end_offset_for_epoch(0) == (0, 1)
+    assert log.end_offset_for_epoch(2) == (0, 1)
+    assert log.end_offset_for_epoch(3) == (3, 2)
+    assert log.end_offset_for_epoch(4) == (-1, -1)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 30, 69])
+def test_a_torn_tail_is_cut_and_reported(cut: int) -> None:
+    fs, log = filled(3, LogConfig())
+    whole = log.size
+    fs.open(LOG_0).truncate(whole - cut)
+    fs.crash()
+    fs.open(LOG_0).truncate(whole - cut)
+    log, report = open_log(fs)
+    assert (report.end_offset, report.bytes_cut) == (2, whole // 3 - cut)
+    assert "00000000000000000000.log at" in report.cut_reason
+    assert values(log) == {0: b"v0", 1: b"v1"}
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        (0, "offset"),
+        (8, "bytes of a batch"),
+        (16, "magic"),
+        (17, "CRC"),
+        (40, "CRC"),
+        (23, "delta"),
+    ],
+)
+def test_a_bad_batch_and_all_after_it_are_cut(at: int, why: str) -> None:
+    fs, log = filled(5, LogConfig())
+    size = log.size // 5
+    fs.open(LOG_0).pwrite(size * 2 + at, b"\xff" if at != 8 else b"\x7f")
+    log, report = open_log(fs)
+    assert report.end_offset == 2
+    assert report.bytes_cut == 3 * size
+    assert why in report.cut_reason
+
+
+def test_zeros_at_the_end_are_cut() -> None:
+    fs, log = filled(2, LogConfig())
+    size = log.size
+    fs.open(LOG_0).truncate(size + 4096)
+    _, report = open_log(fs)
+    assert (report.end_offset, report.bytes_cut) == (2, 4096)
+
+
+def test_segments_after_a_cut_go_too() -> None:
+    fs, _ = filled(20)
+    fs.remove(f"{FOLDER}/recovery-point-offset-checkpoint")
+    bases = names(fs, ".log")
+    fs.open(f"{FOLDER}/{bases[2]:020d}.log").pwrite(20, b"\xff")
+    log, report = open_log(fs, SMALL)
+    assert report.end_offset == bases[2]
+    assert len(report.segments_removed) == len(bases) - 3
+    assert names(fs, ".log") == bases[:3]
+    assert len(values(log)) == bases[2]
+
+
+def test_a_segment_that_does_not_follow_the_one_before_goes() -> None:
+    fs, _ = filled(20)
+    fs.remove(f"{FOLDER}/recovery-point-offset-checkpoint")
+    bases = names(fs, ".log")
+    fs.remove(f"{FOLDER}/{bases[2]:020d}.log")
+    _, report = open_log(fs, SMALL)
+    assert report.end_offset == bases[2]
+    assert "does not begin at offset" in report.cut_reason
+
+
+def test_missing_or_damaged_indexes_are_rebuilt_alike() -> None:
+    fs, log = filled(20)
+    log.close(clean=True)
+    before = {name: fs.read(f"{FOLDER}/{name}") for name in fs.list(FOLDER) if "index" in name}
+    for name in before:
+        if "00004" in name:
+            fs.remove(f"{FOLDER}/{name}")
+        else:
+            fs.open(f"{FOLDER}/{name}").append((b"odd",))
+    log, report = open_log(fs, SMALL, clean=True)
+    assert len(report.indexes_rebuilt) == len(names(fs, ".log"))
+    while max(names(fs, ".log")) == max(int(name[:20]) for name in before):
+        log.append(produced(b"x"), NOW)
+    log.close(clean=True)
+    last = f"{max(int(name[:20]) for name in before):020d}"
+    assert len(before) > 6
+    for name, content in before.items():
+        if not name.startswith(last):
+            assert fs.read(f"{FOLDER}/{name}") == content
+
+
+def test_a_log_that_is_not_as_clean_as_marked_is_recovered() -> None:
+    fs, log = filled(3, LogConfig())
+    log.close(clean=True)
+    fs.open(LOG_0).append((b"garbage",))
+    _, report = open_log(fs, clean=True)
+    assert not report.clean
+    assert (report.end_offset, report.bytes_cut) == (3, 7)
+    assert any("not as clean as marked" in remark for remark in report.remarks)
+
+
+def test_recovery_without_the_window_knows_the_last_batch_from_kafkas_snapshot() -> None:
+    fs, log = filled(20)
+    log.close(clean=True)
+    for offset in names(fs, ".window"):
+        fs.remove(f"{FOLDER}/{offset:020d}.window")
+    log, report = open_log(fs, SMALL, clean=True)
+    assert report.remarks
+    assert log.append(produced(b"v19", producer=(7, 0, 19)), NOW).duplicate
+    assert not log.append(produced(b"v18", producer=(7, 0, 18)), NOW).duplicate
+
+
+@pytest.mark.parametrize("damage", [b"", b"\1", b"short", b"\0" * 80])
+def test_damaged_snapshots_are_passed_over_and_the_log_is_replayed(damage: bytes) -> None:
+    fs, log = filled(20)
+    log.close(clean=True)
+    for suffix in (".window", ".snapshot"):
+        for offset in names(fs, suffix):
+            fs.write_atomic(f"{FOLDER}/{offset:020d}{suffix}", damage)
+    log, _ = open_log(fs, SMALL, clean=True)
+    for n in range(15, 20):
+        assert log.append(produced(b"v%d" % n, producer=(7, 0, n)), NOW).duplicate
+
+
+def test_silent_producers_are_forgotten_at_start() -> None:
+    config = LogConfig(producer_id_expiration_ms=1000)
+    fs, log = filled(3, config)
+    log.close(clean=True)
+    _, report = open_log(fs, config, clean=True, now_ms=NOW + 999)
+    assert report.producers == 1
+    _, report = open_log(fs, config, clean=True, now_ms=NOW + 1000)
+    assert report.producers == 0
+
+
+def test_leftovers_of_writes_and_deletions_are_removed() -> None:
+    fs, _ = filled(3)
+    for name in ("x.tmp", f"{9:020d}.log.deleted", f"{0:020d}.log.cleaned", f"{0:020d}.index.swap"):
+        fs.open(f"{FOLDER}/{name}", create=True)
+    log, _ = open_log(fs, SMALL)
+    assert not [n for n in fs.list(FOLDER) if n.endswith((".tmp", ".deleted", ".cleaned", ".swap"))]
+    assert len(values(log)) == 3
+
+
+def test_damaged_checkpoints_are_ignored_and_named() -> None:
+    fs, _ = filled(20)
+    for name in ("recovery-point-offset-checkpoint", "leader-epoch-checkpoint"):
+        fs.write_atomic(f"{FOLDER}/{name}", b"nonsense")
+    log, report = open_log(fs, SMALL)
+    assert sorted(remark.split()[0] for remark in report.remarks) == [
+        "leader-epoch-checkpoint",
+        "recovery-point-offset-checkpoint",
+    ]
+    assert (report.bytes_scanned, report.leader_epoch) == (log.size, 1)
+
+
+def test_a_log_start_beyond_what_is_left_starts_anew_there() -> None:
+    fs, _ = filled(3)
+    fs.write_atomic(f"{FOLDER}/log-start-offset-checkpoint", b"0\n1\nticks 0 50\n")
+    log, report = open_log(fs, SMALL)
+    assert (report.log_start_offset, report.end_offset) == (50, 50)
+    assert log.append(produced(b"x"), NOW).base_offset == 50
+
+
+def test_a_folder_of_another_topic_is_refused() -> None:
+    fs, log = filled(1)
+    log.close(clean=True)
+    with pytest.raises(StorageError, match="is of topic id"):
+        PartitionLog.open(fs, FOLDER, SMALL, now_ms=NOW, topic_id=UUID(int=1), clean=True)
+
+
+def test_snapshots_carry_producers_there_and_back() -> None:
+    states = ProducerStates()
+    for n in range(5):
+        states.record(1, 2, Batch(n * 2, n * 2 + 1, 10 + n * 2, 1, NOW + n), NOW)
+    states.record(2, 0, Batch(0x7FFFFFFF, 3, 30, 4, -1), NOW)
+    states.fence(3, 9, NOW)
+    window = read_window(write_window(states, 40), 40)
+    assert window is not None
+    assert {i: (p.epoch, p.batches, p.seen_ms) for i, p in window.by_id.items()} == {
+        i: (p.epoch, p.batches, p.seen_ms) for i, p in states.by_id.items()
+    }
+    assert read_window(write_window(states, 40), 41) is None
+    snapshot = read_snapshot(write_snapshot(states), NOW)
+    assert snapshot is not None
+    assert [p.batches for p in snapshot.by_id.values()] == [
+        [Batch(8, 9, 18, 1, NOW + 4)], [Batch(0x7FFFFFFF, 3, 30, 4, -1)], [],
+    ]  # fmt: skip
+
+
+def test_any_flipped_or_missing_byte_of_a_snapshot_is_noticed() -> None:
+    states = ProducerStates()
+    states.record(1, 2, Batch(0, 1, 1, 1, NOW), NOW)
+    window, snapshot = write_window(states, 2), write_snapshot(states)
+    for at in range(len(window)):
+        assert read_window(window[:at], 2) is None
+        assert read_window(window[:at] + bytes([window[at] ^ 1]) + window[at + 1 :], 2) is None
+    for at in range(len(snapshot)):
+        assert read_snapshot(snapshot[:at], NOW) is None
+        flipped = snapshot[:at] + bytes([snapshot[at] ^ 1]) + snapshot[at + 1 :]
+        assert read_snapshot(flipped, NOW) is None
