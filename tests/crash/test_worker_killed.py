@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -94,6 +93,21 @@ class Scene:
             text=True,
         )
 
+    def die(self, process: "subprocess.Popen[str]") -> None:
+        """Go on producing, now and then, until the process is dead."""
+        try:
+            for _ in range(100):
+                try:
+                    output, _ = process.communicate(timeout=0.4)
+                except subprocess.TimeoutExpired:
+                    self.produce(1)
+                else:
+                    assert process.returncode == -signal.SIGKILL, output
+                    return
+            raise AssertionError("it never came to its last write")
+        finally:
+            process.kill()
+
     def finish(self) -> None:
         """A worker that stores all there is, as a user starts it."""
         tape = str(Path(sys.executable).parent / "tape")
@@ -120,14 +134,7 @@ def test_killed_at_each_step_of_a_flush(broker: Tickertape, tmp_path: Path, rota
     for at in range(9):
         scene = Scene(broker, tmp_path / str(at), rotation)
         scene.produce()
-        process = scene.doomed("KILL", at)
-        if rotation == "schedule":  # records on both sides of the clock's cuts
-            time.sleep(0.4)
-            scene.produce(5)
-            time.sleep(0.4)
-            scene.produce(5)
-        output, _ = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == -signal.SIGKILL, output
+        scene.die(scene.doomed("KILL", at))
         scene.produce(3)
         scene.finish()
         scene.check()
