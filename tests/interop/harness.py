@@ -162,7 +162,7 @@ class Tickertape(Broker):
         command = [str(tape), "broker", "start", str(properties), "--data-dir", str(self.data_dir)]
         self._spawn([*command, "--port", str(self.port), "-o", "json"])
         ready = eventually(self._ready_document, "the document of `tape broker start -o json`")
-        address = ready["bootstrap_server"]
+        address = ready["bootstrap"]
         assert isinstance(address, str)
         self.port = int(address.rpartition(":")[2])
 
