@@ -1,0 +1,1 @@
+"""One file per number that the README claims. Never a gate: figures depend on the machine."""
