@@ -29,6 +29,11 @@ _XERIAL_BLOCK: Final = 32 * 1024
 _GZIP_WINDOW: Final = 31
 _FIRST_GUESS_MIN: Final = 64 * 1024
 _BLOCK_SIZE: Final = Struct(">i")
+# Magic, version 1 with independent blocks and no checksums, blocks up to 64 KiB, header checksum.
+_LZ4_HEADER: Final = bytes.fromhex("04224d18604082")
+_LZ4_BLOCK: Final = 64 * 1024
+_LZ4_STORED: Final = 1 << 31
+_LZ4_SIZE: Final = Struct("<I")
 
 
 def compress(codec: int, data: Buffer) -> bytes:
@@ -41,7 +46,7 @@ def compress(codec: int, data: Buffer) -> bytes:
     if codec == SNAPPY:
         return _compress_xerial(data)
     if codec == LZ4:
-        return bytes(cramjam.lz4.compress(data))
+        return _compress_lz4(data)
     if codec == ZSTD:
         return bytes(cramjam.zstd.compress(data))
     raise MisuseError(f"got compression {codec}, want 0 to 4")
@@ -91,6 +96,20 @@ def _compress_xerial(data: Buffer) -> bytes:
         out += _BLOCK_SIZE.pack(len(block))
         out += block
     return bytes(out)
+
+
+def _compress_lz4(data: Buffer) -> bytes:
+    """A frame of independent blocks: Java refuses the dependent ones that cramjam's frames have."""
+    view = memoryview(data)
+    out = bytearray(_LZ4_HEADER)
+    for at in range(0, len(view), _LZ4_BLOCK):
+        block = view[at : at + _LZ4_BLOCK]
+        packed = bytes(cramjam.lz4.compress_block(block, store_size=False))
+        if len(packed) < len(block):
+            out += _LZ4_SIZE.pack(len(packed)) + packed
+        else:
+            out += _LZ4_SIZE.pack(len(block) | _LZ4_STORED) + block
+    return bytes(out + _LZ4_SIZE.pack(0))
 
 
 def _decompress_snappy(data: bytes, bytes_max: int) -> bytes:
