@@ -150,7 +150,7 @@ KEYS: Final = (
         name="schema.compatibility",
         parse=choice("NONE", "BACKWARD", "FORWARD", "FULL"),
         default="NONE",
-        inert="records without a schema never roll a file",
+        inert="no change of schema rolls a file; records without a schema never did",
     ),
     Key(name="filename.offset.zero.pad.width", parse=integer(0), default=10),
     Key(
@@ -174,7 +174,12 @@ KEYS: Final = (
     Key(name="s3.compression.type", parse=choice("none", "gzip", fold=True), default="none"),
     Key(name="s3.compression.level", parse=integer(-1, 9), default=-1),
     Key(name="s3.part.retries", parse=integer(0), default=3),
-    Key(name="s3.retry.backoff.ms", parse=integer(1, _LONG), default=200),
+    Key(
+        name="s3.retry.backoff.ms",
+        parse=integer(1, _LONG),
+        default=200,
+        inert="attempts are spaced by a schedule of our own",
+    ),
     Key(name="retry.backoff.ms", parse=integer(0, _LONG), default=5_000),
     Key(name="s3.path.style.access.enabled", parse=boolean, default=True),
     Key(name="aws.access.key.id", parse=text, default=""),

@@ -139,8 +139,8 @@ def _check_together(sink: Checked, layout: Layout) -> None:
     """Rules over several properties that have nothing to do with time."""
     if bool(sink.values["topics"]) == sink.given("topics.regex"):
         sink.refuse("topics", "either topics or topics.regex")
-    on_disk = sink.text("store.url").startswith("file:")
-    if not on_disk and not sink.given("s3.bucket.name"):
+    whole = sink.text("store.url").startswith(("file:", "s3:", "memory:"))
+    if not whole and not sink.given("s3.bucket.name"):
         sink.refuse("s3.bucket.name", "a bucket, or store.url=file:///a/directory")
     for name in ("directory.delim", "file.delim"):
         if not sink.values[name]:
