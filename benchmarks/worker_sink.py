@@ -5,10 +5,7 @@ their own, the worker is pinned to one core and librdkafka's threads with it. Pr
 CPU-seconds per million records, the stabler of the two.
 """
 
-import argparse
 import json
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -19,10 +16,11 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-TAPE = [sys.executable, "-c", "from tickertape.cli.main import main; main()"]
+from benchmarks._lib import CLIENT_CORE, arguments, broker, pin
+
 WORKER = "value.converter=org.apache.kafka.connect.storage.StringConverter\n"
 SINK = """\
-name=bench
+name={name}
 connector.class=io.confluent.connect.s3.S3SinkConnector
 topics=ticks
 s3.compression.type=gzip
@@ -85,74 +83,58 @@ def produce(bootstrap: str, count: int, partitions: int, seed: int) -> None:
     assert producer.flush(60) == 0
 
 
-def measure(folder: Path, bootstrap: str, count: int, more: dict[str, str]) -> None:
+def measure(folder: Path, bootstrap: str, count: int, scenario: dict[str, str]) -> None:
     """One run of ``tape worker start --once`` on a core of its own."""
     (folder / "worker.properties").write_text(WORKER)
-    (folder / "sink.properties").write_text(SINK.format(**more))
-    core = max(os.sched_getaffinity(0))
+    (folder / "sink.properties").write_text(SINK.format(**scenario))
+    lake = folder / f"lake-{scenario['name']}"
+    command = [str(Path(sys.executable).parent / "tape"), "worker", "start", "worker.properties"]
+    more = ["sink.properties", "-b", bootstrap, "--store-url", f"file://{lake}", "--once"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
+    began = time.perf_counter()
     done = subprocess.run(
-        [*TAPE, "worker", "start", "worker.properties", "sink.properties", "-b", bootstrap,
-         "--store-url", f"file://{folder}/lake-{more['name']}", "--once", "-o", "json"],
+        [*command, *more, "-o", "json"],
         cwd=folder,
         capture_output=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        preexec_fn=lambda: pin(CLIENT_CORE),  # no threads here yet
         check=False,
-    )  # fmt: skip
-    wall_s = time.perf_counter() - started
+    )
+    wall_s = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr.decode()
     summary = json.loads(done.stdout)
     assert summary["records"] == count, summary
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
-        f"{more['name']:<34} {count / wall_s:>10,.0f} records/s"
-        f"  {cpu_s / count * 1e6:6.2f} CPU-s per million records"
+        f"{scenario['name']:<24}{count / wall_s:>10,.0f} records/s"
+        f"  {count / cpu_s:>10,.0f} records per CPU-second"
+        f"  {cpu_s / count * 1e6:.2f} CPU-s per million"
         f"  {summary['objects']} objects, {summary['bytes'] / 1e6:,.1f} MB"
     )
 
 
 def main() -> None:
-    """Print machine, commit, seed and one line per scenario."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=2_000_000)
-    parser.add_argument("--partitions", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"commit {commit.stdout.strip()}, seed {given.seed}, {given.records:,} records")
-    with tempfile.TemporaryDirectory() as path:
-        folder = Path(path)
-        start = [*TAPE, "broker", "start", "--data-dir", str(folder / "data"), "--port", "0"]
-        overrides = ["--override", f"num.partitions={given.partitions}"]
-        ready = subprocess.run(
-            [*start, *overrides, "--detach", "-o", "json"], stdout=subprocess.PIPE, check=True
-        )
-        try:
-            bootstrap = json.loads(ready.stdout)["bootstrap"]
-            produce(bootstrap, given.records, given.partitions, given.seed)
-            for name, size, partitioner, more in SCENARIOS:
-                text = {"name": name, "flush_size": size, "partitioner": partitioner, "more": more}
-                measure(folder, bootstrap, given.records, text)
-        finally:
-            stop = [*TAPE, "broker", "stop", "--data-dir", str(folder / "data")]
-            subprocess.run(stop, stdout=subprocess.PIPE, check=True)
+    """One line per scenario; starting the worker is part of its time."""
+    given = arguments(__doc__, records=3_000_000, partitions=1, seed=1)
+    flags = ["--fsync", given.fsync, "--override", f"num.partitions={given.partitions}"]
+    with (
+        tempfile.TemporaryDirectory(prefix="tape-bench-", dir=given.folder) as path,
+        broker(*flags, folder=given.folder) as running,
+    ):
+        produce(running.bootstrap, given.records, given.partitions, given.seed)
+        for name, scenario in SCENARIOS.items():
+            measure(Path(path), running.bootstrap, given.records, {"name": name, **scenario})
 
 
-SCENARIOS = [
-    ("by-count-500000", "500000", DEFAULT, "consumer.override.group.id=bench-1"),
-    ("by-count-10000", "10000", DEFAULT, "consumer.override.group.id=bench-2"),
-    (
-        "by-record-time-500000",
-        "500000",
-        TIME_BASED,
-        RECORD_TIME + "consumer.override.group.id=bench-3",
-    ),
-]
+SCENARIOS = {
+    "flush.size=500000": {"flush_size": "500000", "partitioner": DEFAULT, "more": ""},
+    "flush.size=10000": {"flush_size": "10000", "partitioner": DEFAULT, "more": ""},
+    "record-time-directories": {
+        "flush_size": "500000",
+        "partitioner": TIME_BASED,
+        "more": RECORD_TIME,
+    },
+}
 
 if __name__ == "__main__":
     main()
