@@ -8,10 +8,11 @@ here: producers create topics through Metadata. When timeoutMs passes before the
 answered: REQUEST_TIMED_OUT, and the records may be there. A failed log: KAFKA_STORAGE_ERROR with
 its reason, also to those who wait.
 
-Versions. 0 to 2 (message sets of magic 0 and 1): every partition answered with
-UNSUPPORTED_VERSION. 3 adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9
-is flexible (KIP-482), 10 the current leader in tags (KIP-951; never needed on one node), 12
-implicit AddPartitions (KIP-890).
+Versions. 0 to 2 (message sets of magic 0 and 1) close the connection: they are advertised only
+because librdkafka before 2.11.1 decides by the lowest version whether it may compress at all. 3
+adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9 is flexible (KIP-482),
+10 the current leader in tags (KIP-951; never needed on one node), 12 implicit AddPartitions
+(KIP-890).
 
 Deviations. Transactions are not served: a request with a transactional id, or a batch with the
 transactional bit, gets INVALID_TXN_STATE, which is what Kafka says when no transaction is open.
@@ -20,9 +21,8 @@ Errors name no single records (recordErrors stays empty).
 
 from typing import Final, TypeAlias
 
-from tickertape.base.errors import StorageError
+from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.api.outcome import Request
-from tickertape.broker.api.p00_produce_old import refuse_old_produce
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import INTERNAL_TOPICS
@@ -55,8 +55,7 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     header = request.header
     version = header.api_version
     if version < _FIRST_SERVED:
-        refuse_old_produce(request, call)
-        return
+        raise PeerError(f"produce version {version} is not served, want {_FIRST_SERVED} or later")
     ask = read_produce_request(request.frame, request.at, version)
     acks = ask.acks
     refusal = _refusal(broker, acks, ask.transactional_id)

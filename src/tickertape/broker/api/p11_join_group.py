@@ -28,6 +28,7 @@ _FIRST_REBALANCE_TIMEOUT: Final = 1
 _FIRST_ID_REQUIRED: Final = 4
 _FIRST_PROTOCOL_TYPE: Final = 7
 _FIRST_SKIP: Final = 9
+_INSTANCE_ID_LENGTH_MAX: Final = 249  # Kafka's rule for clients (JoinGroupRequest); we rely on it
 
 
 def join_group(broker: Broker, request: Request, call: Call) -> None:
@@ -69,6 +70,8 @@ def _refusal(broker: Broker, ask: JoinGroupRequest) -> ErrorCode:
     settings = broker.settings
     if not ask.group_id:
         return ErrorCode.INVALID_GROUP_ID
+    if len(ask.group_instance_id or "") > _INSTANCE_ID_LENGTH_MAX:
+        return ErrorCode.INVALID_REQUEST
     shortest, longest = settings.group_min_session_timeout_ms, settings.group_max_session_timeout_ms
     if not shortest <= ask.session_timeout_ms <= longest:
         return ErrorCode.INVALID_SESSION_TIMEOUT

@@ -39,6 +39,7 @@ from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.error_codes import ErrorCode
 
 _MINUTE_MS: Final = 60_000
+_NAME_LENGTH_MAX: Final = 249
 
 CommitDone: TypeAlias = Callable[[ErrorCode], None]
 
@@ -128,9 +129,12 @@ class Groups:
         self._perform(group, group.join(ask, self._clock.monotonic_ms()))
 
     def fresh_member_id(self, instance_id: str | None, client_id: str | None) -> str:
-        """A member id as Kafka makes them: the instance or client id, and a random UUID."""
+        """A member id as Kafka makes them: the instance or client id, and a random UUID.
+
+        A very long name is cut, so that the id fits into a string of the old versions.
+        """
         unique = UUID(bytes=self._rng.token(16), version=4)
-        return f"{instance_id or client_id or ''}-{unique}"
+        return f"{(instance_id or client_id or '')[:_NAME_LENGTH_MAX]}-{unique}"
 
     def sync(self, group_id: str, ask: SyncAsk) -> None:
         """A SyncGroup request; the ticket is called now or when the leader has assigned."""
