@@ -21,6 +21,7 @@ from tests.interop.harness import PATIENCE_S, Tickertape, create_topic, eventual
 from tickertape.objects.directory import DirectoryStore
 
 ROOT = Path(__file__).parents[2]
+TAPE = str(Path(sys.executable).parent / "tape")
 WORKER = "value.converter=org.apache.kafka.connect.storage.StringConverter\n"
 SINK = """\
 connector.class=io.confluent.connect.s3.S3SinkConnector
@@ -110,9 +111,8 @@ class Scene:
 
     def finish(self) -> None:
         """A worker that stores all there is, as a user starts it."""
-        tape = str(Path(sys.executable).parent / "tape")
         done = subprocess.run(
-            [tape, "worker", "start", str(self.worker), str(self.sink),
+            [TAPE, "worker", "start", str(self.worker), str(self.sink),
              "-b", self.broker.bootstrap, "--once", "-o", "json"],
             capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
@@ -125,6 +125,15 @@ class Scene:
     def check(self) -> None:
         want = Counter({(0, offset): 1 for offset in range(self.produced)})
         assert stored_records(DirectoryStore(self.lake)) == want
+        verify = [TAPE, "backup", "verify", "-t", self.topic, "--lake", str(self.lake)]
+        proof = subprocess.run(
+            [*verify, "-b", self.broker.bootstrap],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert proof.returncode == 0, proof.stdout + proof.stderr
 
 
 @pytest.mark.slow

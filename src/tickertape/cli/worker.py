@@ -178,7 +178,7 @@ class Screen:
     def _print_offset(self, tp: TopicPartition) -> None:
         line = f"Files committed to S3. Target commit offset for {tp} is {self._next[tp]}"
         silent = self._silent.pop(tp, 0)
-        self.say(f"{line} ({silent} flushes since the last line)" if silent else line)
+        self.say(f"{line} ({silent} more since the last line)" if silent else line)
 
     def finish(self) -> None:
         """The lines that were held back, and the sum."""
