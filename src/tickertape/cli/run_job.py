@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,7 +19,7 @@ from tickertape.base.errors import MisuseError, TapeError
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemRng
 from tickertape.broker.server.data_lock import running
-from tickertape.cli.children import Child, ChildError
+from tickertape.cli.children import Child, ChildError, Keeper, Kept
 from tickertape.cli.run_files import RunFolder, source_id
 from tickertape.cli.run_report import Console, Outcome
 from tickertape.connect.feed.ledger import Tally
@@ -32,7 +32,6 @@ from tickertape.connect.s3.witness import TopicWitness
 from tickertape.connect.topic_reader import TopicError, TopicReader
 from tickertape.objects.open import open_store
 
-_ATTEMPTS: Final = 4  # the first and three more
 _LOOK_S: Final = 0.1
 _LOOK_MS: Final = 100
 _DRAIN_MS: Final = 5_000
@@ -40,6 +39,7 @@ _ANSWER_S: Final = 30.0
 _TOPICS_DIR: Final = "topics"
 _BAD_ROWS_SHOWN: Final = 5
 _RESUME: Final = "run the same command again to resume"
+Answer = TypeVar("Answer")
 
 
 class InterruptedJobError(TapeError):
@@ -60,27 +60,6 @@ class JobOptions:
     rows: RowOptions
 
 
-class Kept:
-    """A child that is started again when it dies, three times."""
-
-    def __init__(self, start: Callable[[], Child], say: Callable[[str], None]) -> None:
-        self._start = start
-        self._say = say
-        self._attempts = _ATTEMPTS - 1
-        self.child = start()
-
-    def check(self) -> None:
-        """Restart it if it ended. ChildError when it has ended too often."""
-        while self.child.ended() is not None:
-            obituary = self.child.obituary()
-            self.child.stop()
-            if not self._attempts:
-                raise ChildError(f"{obituary}\n{_RESUME}")
-            self._attempts -= 1
-            self._say(f"{obituary}\nstarting it again")
-            self.child = self._start()
-
-
 @dataclass(slots=True)
 class _BadRows:
     """Counts bad rows, shows the first, keeps all in the dead-letter file."""
@@ -88,7 +67,7 @@ class _BadRows:
     path: Path
     say: Callable[[str], None]
     count: int = 0
-    _file: Any = field(default=None, repr=False)
+    _file: IO[bytes] | None = field(default=None, repr=False)
 
     def add(self, row: BadRow) -> None:
         if self._file is None:
@@ -123,8 +102,8 @@ class Job:
         self._console = console
         self._stop = stop
         self._tally = Tally()
+        self._keeper = Keeper()
         self._broker: Kept | None = None
-        self._worker: Kept | None = None
         self._port = 0
         self._looked_ms = 0
         self._connector = f"s3-sink-{options.topic}"
@@ -146,13 +125,14 @@ class Job:
             rows = RowReader(uncompressed(file), ticks.name, self._options.rows, bad.add)
             self._console.say(f"ticks: {ticks}, key {rows.key_meaning}, time {rows.time_meaning}")
             bootstrap = self._options.bootstrap or self._start_broker()
-            destination = self._destination(bootstrap)
-            self._start_worker(bootstrap)
+            destination = self._persist(lambda: self._destination(bootstrap))
+            worker = self._start_worker(bootstrap)
             progress = self._feed(rows, destination, source_id(ticks, rows.identity))
         if not self._tally.sent_count:
             raise MisuseError(f"--ticks {ticks}: holds no good row ({bad.count} bad ones)")
+        worker.stop()
         self._store_the_rest()
-        report, unreadable = self._prove(bootstrap)
+        report, unreadable = self._persist(lambda: self._prove(bootstrap))
         return Outcome(
             ledger=self._tally.ledger(),
             report=report,
@@ -166,9 +146,7 @@ class Job:
 
     def end_children(self) -> None:
         """The worker first, so that what it began ends well. Safe to repeat."""
-        for kept in (self._worker, self._broker):
-            if kept is not None:
-                kept.child.stop()
+        self._keeper.close()
 
     def _start_broker(self) -> str:
         left = running(str(self._folder.broker_data))
@@ -180,8 +158,7 @@ class Job:
                 self._raise_if_stopped()
             stopper.stop()
         self._folder.write_broker_file(self._options.partitions)
-        self._broker = Kept(self._spawn_broker, self._console.say)
-        self._broker.check()
+        self._broker = self._keeper.keep(Kept(self._spawn_broker, self._console.say))
         self._console.say(f"broker: 127.0.0.1:{self._port}, data in {self._folder.broker_data}")
         return f"127.0.0.1:{self._port}"
 
@@ -191,7 +168,7 @@ class Job:
         arguments += ["--data-dir", str(folder.broker_data), "-o", "json"]
         child = Child("broker", arguments, folder.broker_log)
         while not select.select([child.stdout], [], [], _LOOK_S)[0]:
-            if self._stop.is_set():
+            if self._stop.is_set() or self._keeper.ending.is_set():
                 child.stop()
                 raise InterruptedJobError
         line = child.stdout.readline()
@@ -221,7 +198,7 @@ class Job:
                 self._stop.wait(_LOOK_S)
         return Destination(bootstrap=bootstrap, topic=options.topic, partitions=partitions)
 
-    def _start_worker(self, bootstrap: str) -> None:
+    def _start_worker(self, bootstrap: str) -> Kept:
         lake = self._options.lake
         if not urlsplit(lake).scheme:
             lake = Path(lake).absolute().as_uri()
@@ -229,15 +206,14 @@ class Job:
         self._folder.write_worker_files(
             bootstrap=bootstrap, topic=self._options.topic, lake=lake, name=self._connector
         )
-        self._worker = Kept(self._spawn_worker, self._console.say)
+        return self._keeper.keep(Kept(self._spawn_worker, self._console.say))
 
     def _spawn_worker(self, *more: str) -> Child:
         files = [str(self._folder.worker_file), str(self._folder.sink_file)]
         return Child("worker", ["worker", "start", *files, *more], self._folder.worker_log)
 
     def _feed(self, rows: RowReader, destination: Destination, source: bytes) -> Progress:
-        with TopicReader(destination.bootstrap, clock=self._clock) as reader:
-            there = last_rows(reader, destination.topic, source, self._pause)
+        there = self._persist(lambda: self._rows_there(destination, source))
         pump = Pump(destination, source, self._tally, clock=self._clock, watch=self._watch)
         try:
             pump.run(islice(rows, self._options.count), there, speed=self._options.speed)
@@ -248,43 +224,40 @@ class Job:
             self._console.say(f"resumed: {pump.progress.resumed:,} rows already in the topic")
         return pump.progress
 
+    def _rows_there(self, destination: Destination, source: bytes) -> dict[int, int]:
+        with TopicReader(destination.bootstrap, clock=self._clock) as reader:
+            return last_rows(reader, destination.topic, source, self._pause)
+
     def _store_the_rest(self) -> None:
         """The worker ran beside the pump; one more, which ends when all is stored."""
-        assert self._worker is not None
-        self._worker.child.stop()
-        last = Kept(lambda: self._spawn_worker("--once"), self._console.say)
-        self._worker = last
-        while (code := last.child.wait(_LOOK_S)) != 0:
-            self._raise_if_stopped()
-            if code is not None:
-                last.check()
-            if self._broker is not None:
-                self._broker.check()
-            self._console.status("storing the rest")
+        self._console.status("storing the rest")
+        start = Kept(lambda: self._spawn_worker("--once"), self._console.say, finite=True)
+        last = self._keeper.keep(start)
+        while not last.finished():
+            self._pause(_LOOK_S)
 
     def _prove(self, bootstrap: str) -> tuple[Report, int]:
         self._console.status("verifying")
         store = open_store(self._lake, rng=SystemRng(), sleep=self._stop.wait)
         topic = self._options.topic
-        for attempt in range(_ATTEMPTS):
-            self._raise_if_stopped()
+        wanted = {"connector": self._connector, "topics_dir": _TOPICS_DIR}
+        with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
+            report = verify(store, topic, witness=witness, **wanted)
+        return report, receive(store, topic, _TOPICS_DIR, self._tally.received)
+
+    def _persist(self, action: Callable[[], Answer]) -> Answer:
+        """Ask again if our broker died meanwhile: the keeper has started it again."""
+        while True:
+            restarts = self._broker.restarts if self._broker else 0
             try:
-                with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
-                    report = verify(
-                        store,
-                        topic,
-                        witness=witness,
-                        connector=self._connector,
-                        topics_dir=_TOPICS_DIR,
-                    )
-                break
+                return action()
             except TopicError:
-                if self._broker is None or attempt == _ATTEMPTS - 1:
+                self._raise_if_stopped()
+                if self._broker is None:
                     raise
                 self._broker.check()
-        else:
-            raise AssertionError("the last attempt breaks or raises")
-        return report, receive(store, topic, _TOPICS_DIR, self._tally.received)
+                if self._broker.restarts == restarts:
+                    raise
 
     def _pause(self, seconds: float) -> None:
         self._raise_if_stopped()
@@ -293,6 +266,10 @@ class Job:
     def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
             raise InterruptedJobError
+        try:
+            self._keeper.raise_failure()
+        except ChildError as error:
+            raise ChildError(f"{error}\n{_RESUME}") from error
 
     def _watch(self, progress: Progress) -> None:
         """Called by the pump, often."""
@@ -301,8 +278,5 @@ class Job:
         if now_ms - self._looked_ms < _LOOK_MS:
             return
         self._looked_ms = now_ms
-        for kept in (self._broker, self._worker):
-            if kept is not None:
-                kept.check()
         sent, acked = progress.rows, self._tally.acked_count
         self._console.status(f"{sent:,} rows sent, {acked:,} acknowledged")

@@ -29,6 +29,7 @@ _TUNING: Final[dict[str, str | int | bool]] = {
     "fetch.wait.max.ms": 50,
     "queued.max.messages.kbytes": 65_536,
     "reconnect.backoff.max.ms": 500,
+    "log_level": 0,  # what fails is raised
 }
 
 

@@ -30,6 +30,7 @@ _PRODUCER: Final[dict[str, str | int | bool]] = {
     "queue.buffering.max.kbytes": 131_072,
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 500,
+    "log_level": 0,  # errors that do not pass come as fatal ones or as delivery reports
 }
 
 
