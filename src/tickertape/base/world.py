@@ -77,12 +77,15 @@ class OsFile:
 
     def append(self, parts: Sequence[Buffer]) -> None:
         """Gather-write all parts at the end."""
-        with _storage_errors("append to", self._path):
+        try:  # spelled out: this is once per produce request, and a context manager costs 1.5 us
             total = sum(map(len, parts))
             done = os.pwritev(self._fd, parts[:_IOV_MAX], self._size)
             if done != total:
                 self._append_rest(parts, done, total)
             self._size += total
+        except OSError as error:
+            reason = error.strerror or error
+            raise StorageError(f"append to {self._path}: {reason}") from error
 
     def _append_rest(self, parts: Sequence[Buffer], done: int, total: int) -> None:
         rest = memoryview(b"".join(parts))

@@ -10,7 +10,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.server.frames import FrameBuffer
@@ -20,6 +20,7 @@ from tickertape.broker.state.call import Call
 from tickertape.wire.parts import Part, part_size
 
 LOG = logging.getLogger("tickertape.broker")
+_JOIN_BELOW: Final = 4096  # a copy of so little is cheaper than one more part to gather
 
 
 class Host(Protocol):
@@ -64,8 +65,12 @@ class Exchange:
     def answer(self, parts: list[Part]) -> None:
         """Send the response, after those of earlier requests."""
         assert self.parts is None, "answered twice"
-        size = sum(map(part_size, parts))
-        self.parts = [size.to_bytes(4, "big"), *parts]
+        first = parts[0]
+        if len(parts) == 1 and type(first) is bytes and len(first) < _JOIN_BELOW:
+            self.parts = [len(first).to_bytes(4, "big") + first]
+        else:
+            size = sum(map(part_size, parts))
+            self.parts = [size.to_bytes(4, "big"), *parts]
         self._connection.answered(self)
 
     def no_answer(self) -> None:
