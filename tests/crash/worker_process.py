@@ -95,7 +95,7 @@ def main(worker: str, sink: str, bootstrap: str, signal_name: str, at: str) -> N
         open_store(target_url(settings), rng=SystemRng(), sleep=lambda _: None), fuse
     )
     source = CountedSource(
-        consumer_config(settings, "test").librdkafka,
+        consumer_config(settings, 0).librdkafka,
         settings.topics,
         with_timestamps=settings.needs_timestamps,
         note=Printer().noted,

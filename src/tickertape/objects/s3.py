@@ -70,7 +70,7 @@ class S3Options:
     path_style: bool = True
     proxy_url: str | None = None
     connect_timeout_s: float = 10
-    read_timeout_s: float = 60
+    read_timeout_s: float = 30
     retry: RetryBudget = field(default_factory=RetryBudget)
     put_arguments: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 from tests.crash.fake_topic import FakeCluster, FakeSource
 from tests.interop.harness import PATIENCE_S, Tickertape, create_topic, unique
 
+from tickertape.base.errors import StorageError
 from tickertape.base.fakes import FakeClock
 from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
 from tickertape.connect.runtime.consumer_config import consumer_config
@@ -69,7 +70,7 @@ class KafkaPlace(Place):
             bootstrap_servers=self.broker.bootstrap,
             consumer=consumer,
         )
-        config = consumer_config(settings, "test").librdkafka
+        config = consumer_config(settings, 0).librdkafka
         return KafkaSource(config, [self.topic], with_timestamps=True, note=lambda _: None)
 
 
@@ -96,6 +97,7 @@ class Reader:
     def __init__(self, place: Place) -> None:
         self.source = place.source()
         self.starts: Mapping[TopicPartition, int] = {}
+        self.refusal: StorageError | None = None
         self.mine: set[TopicPartition] = set()
         self.revoked_times = 0
         self.read: dict[TopicPartition, list[tuple[int, int, bytes | None]]] = {}
@@ -103,6 +105,8 @@ class Reader:
         self.source.open(self)
 
     def assigned(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        if self.refusal is not None:
+            raise self.refusal
         self.mine = set(tps)
         return {tp: self.starts.get(tp, 0) for tp in tps}
 
@@ -164,6 +168,12 @@ def test_reading_begins_where_the_assignee_says(place: Place, reader: Reader) ->
     reader.starts = {tp: 2}
     reader.until(lambda: tp in reader.read)
     assert [row[0] for row in reader.read[tp]] == [2]
+
+
+def test_an_assignee_that_cannot_begin_ends_the_poll(place: Place, reader: Reader) -> None:
+    reader.refusal = StorageError("a damaged manifest")
+    with pytest.raises(StorageError, match="a damaged manifest"):
+        reader.until(lambda: False)
 
 
 def test_commits_keep_offset_and_metadata(place: Place, reader: Reader) -> None:

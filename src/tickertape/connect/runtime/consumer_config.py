@@ -63,8 +63,11 @@ class ConsumerConfig:
     warnings: tuple[str, ...]
 
 
-def consumer_config(settings: SinkSettings, client_id: str) -> ConsumerConfig:
-    """Translate a connector's consumer properties. MisuseError names key, got and want."""
+def consumer_config(settings: SinkSettings, task: int) -> ConsumerConfig:
+    """Translate a connector's consumer properties, for its n-th task, counting from 0.
+
+    MisuseError names key, got and want.
+    """
     java = settings.consumer
     if settings.isolation_level not in {"read_committed", "read_uncommitted"}:
         raise MisuseError(
@@ -73,7 +76,7 @@ def consumer_config(settings: SinkSettings, client_id: str) -> ConsumerConfig:
         )
     found: dict[str, str | int | bool] = {
         **_TUNING,
-        "client.id": client_id,
+        "client.id": f"connector-consumer-{settings.name}-{task}",
     }
     warnings: list[str] = []
     for name, value in java.items():
@@ -89,6 +92,8 @@ def consumer_config(settings: SinkSettings, client_id: str) -> ConsumerConfig:
         elif value.strip():
             found[RENAMED.get(name, name)] = value.strip()
     warnings += _assignment(java)
+    if settings.tasks_max > 1 and "group.instance.id" in found:
+        found["group.instance.id"] = f"{found['group.instance.id']}-{task}"  # one per member
     return ConsumerConfig(
         {
             **found,

@@ -28,6 +28,7 @@ class Limits:
     buffered_bytes_max: int = 512 << 20  # of all open files; beyond it the largest is flushed
     # Of finding where to begin, a second apart: together well below max.poll.interval.ms.
     assign_attempts_max: int = 30
+    assign_note_ms: int = 3_000  # without partitions for so long after the start: say why
     flushes_at_once_max: int = 8  # of different partitions
 
     def __post_init__(self) -> None:

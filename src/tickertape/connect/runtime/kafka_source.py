@@ -162,6 +162,13 @@ class KafkaSource:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # confluent-kafka's public name
             tp = TopicPartition(TopicName(topic), PartitionIndex(message.partition() or 0))
             return Arrival(tp, end=message.offset())
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # as above
+            raise GroupError(
+                f"{topic}-{message.partition()}: the next offset is no longer in the topic:"
+                " retention overtook the backup. Start again to see what was lost and to go on"
+                f" after it ({error.str()})",
+                retriable=False,
+            )
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             if topic not in self._missing:
                 self._missing.add(topic)

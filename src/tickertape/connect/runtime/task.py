@@ -68,6 +68,7 @@ class SinkTask:
             False  # between a rebalance's two halves we own nothing and it means nothing
         )
         self._stop = Event()
+        self._patient_until_ms: int | None = None
 
     def run(self, stop: Event, *, once: bool = False) -> None:
         """Work until ``stop`` is set. With ``once``, until everything that is there now is stored.
@@ -78,6 +79,7 @@ class SinkTask:
         """
         self._stop = stop
         self._source.open(self)
+        self._patient_until_ms = self._clock.monotonic_ms() + self._limits.assign_note_ms
         try:
             with ThreadPoolExecutor(self._limits.flushes_at_once_max) as flushers:
                 while not stop.is_set():
@@ -91,6 +93,7 @@ class SinkTask:
         limits = self._limits
         for arrival in self._source.poll(limits.poll_records_max, self._poll_ms()):
             self._take(arrival)
+        self._tell_of_waiting()
         now_ms = self._clock.now_ms()
         for owned in self._owned.values():
             due_ms = owned.reader.due_ms
@@ -100,6 +103,16 @@ class SinkTask:
                 self._finish_if_read(owned)
         self._relieve_memory()
         self._flush_pending(flushers)
+
+    def _tell_of_waiting(self) -> None:
+        late_ms = self._patient_until_ms
+        if late_ms is not None and (self._assigned or self._clock.monotonic_ms() >= late_ms):
+            self._patient_until_ms = None
+            if not self._assigned:
+                self._listener.noted(
+                    f"waiting for group {self._settings.group_id} to give us partitions: a worker"
+                    " that was killed stays a member until its session times out"
+                )
 
     def _poll_ms(self) -> int:
         waiting = [o.reader.due_ms for o in self._owned.values() if o.reader.due_ms is not None]

@@ -82,7 +82,7 @@ class Worker:
         settings = connector.settings
         name = f"{settings.name}-{number}"
         listener = _Prefixed(self._listener, f"{name}: ") if named else self._listener
-        config = consumer_config(settings, f"connector-consumer-{name}")
+        config = consumer_config(settings, number)
         for warning in config.warnings if number == 0 else ():
             listener.noted(warning)
         source = KafkaSource(

@@ -14,7 +14,7 @@ from tickertape.connect.s3.settings import SinkSettings
 def config(**java: str) -> ConsumerConfig:
     consumer = {name.replace("_", "."): value for name, value in java.items()}
     settings = SinkSettings(name="s3-sink", topics=("t",), flush_size=1, consumer=consumer)
-    return consumer_config(settings, "connector-consumer-s3-sink-0")
+    return consumer_config(settings, 0)
 
 
 def test_the_group_and_client_are_those_of_connect() -> None:
@@ -81,3 +81,16 @@ def test_wrong_values_say_what_is_wanted() -> None:
     with pytest.raises(MisuseError, match=r"auto\.offset\.reset: got 'none', want"):
         start_policy({"auto.offset.reset": "none"})
     assert start_policy({}) == "earliest"
+
+
+def test_each_task_is_a_static_member_of_its_own() -> None:
+    settings = SinkSettings(
+        name="s3-sink",
+        topics=("t",),
+        flush_size=1,
+        tasks_max=2,
+        consumer={"group.instance.id": "box-7"},
+    )
+    ids = [consumer_config(settings, n).librdkafka["group.instance.id"] for n in range(2)]
+    assert ids == ["box-7-0", "box-7-1"]
+    assert config(group_instance_id="box-7").librdkafka["group.instance.id"] == "box-7"

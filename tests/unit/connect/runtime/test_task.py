@@ -234,6 +234,26 @@ def test_records_that_come_twice_are_stored_once() -> None:
     assert bench.stored() == list(range(10))
 
 
+class Latecomer(FakeSource):
+    """Gets its partitions only when the dead member's session has timed out."""
+
+    def poll(self, records_max: int, timeout_ms: int) -> Sequence[Arrival]:
+        if self.cluster.clock.monotonic_ms() < 10_000:
+            self.cluster.clock.advance(timeout_ms)
+            return []
+        return super().poll(records_max, timeout_ms)
+
+
+def test_waiting_for_the_group_is_told_once() -> None:
+    bench = Bench()
+    bench.source = Latecomer(bench.cluster)
+    bench.produce(3)
+    bench.run()
+    assert bench.stored() == [0, 1, 2]
+    (note,) = bench.listened.notes
+    assert note.startswith("waiting for group connect-s3-sink to give us partitions")
+
+
 def test_once_with_nothing_there_ends() -> None:
     bench = Bench(partitions=3)
     bench.run()
