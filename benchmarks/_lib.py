@@ -26,6 +26,7 @@ BROKER_CORE = 0
 CLIENT_CORE = 1
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _MSG_F_COPY = 0x2
+_BYTECODE = str(Path(tempfile.gettempdir()) / f"tape-bench-bytecode-{os.getuid()}")
 
 
 @dataclass
@@ -65,9 +66,12 @@ def broker(*flags: str, folder: str | None = None) -> Iterator[Broker]:
     root = Path(tempfile.mkdtemp(prefix="tape-bench-", dir=folder))
     tape = str(Path(sys.executable).parent / "tape")
     command = [tape, "broker", "start", "--data-dir", str(root), "--port", "0", "-o", "json"]
+    environment = dict(os.environ, PYTHONPYCACHEPREFIX=_BYTECODE)  # as after a first start
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.perf_counter()
     process = subprocess.Popen(
         [*command, *flags],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: pin(BROKER_CORE),  # noqa: PLW1509  # no threads here yet

@@ -1,7 +1,7 @@
 """From the command to the broker's first answer, and what it weighs when idle.
 
 Goal: ready in less than 300 ms, less than 60 MB resident. Prints the best and the median of several
-starts: the rest is the machine's other work.
+starts, Python's bytecode cached by the first: the rest is the machine's other work.
 """
 
 import statistics
