@@ -7,7 +7,7 @@ Everything is rebuilt from that topic at start.
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
@@ -109,6 +109,16 @@ class Groups:
         group.state_timestamp_ms = what.state_timestamp_ms
         group.restore(what.members, what.leader, self._clock.monotonic_ms())
         self._schedule(group)
+
+    # -- questions ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Group]:
+        """Every group, those that only have offsets included."""
+        return iter(self._groups.values())
+
+    def find(self, group_id: str) -> Group | None:
+        """The group of that id. Not to be changed."""
+        return self._groups.get(group_id)
 
     # -- requests ----------------------------------------------------------------------------
 

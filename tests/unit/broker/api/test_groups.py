@@ -9,6 +9,11 @@ from tickertape.base.fake_fs import Loss
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.describe_groups import (
+    DescribedGroup,
+    DescribeGroupsRequest,
+    DescribeGroupsResponse,
+)
 from tickertape.wire.schema.find_coordinator import (
     FindCoordinatorRequest,
     FindCoordinatorResponse,
@@ -24,6 +29,7 @@ from tickertape.wire.schema.leave_group import (
     LeaveGroupResponse,
     MemberIdentity,
 )
+from tickertape.wire.schema.list_groups import ListGroupsRequest, ListGroupsResponse
 from tickertape.wire.schema.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -293,6 +299,71 @@ def test_sync_of_version_5_names_its_protocol(core: Core) -> None:
     )
     response = core.ask(ApiKey.SYNC_GROUP, 5, ask, SyncGroupResponse)
     assert response.error_code == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+
+
+# -- describe and list -----------------------------------------------------------------------
+
+
+def describe(core: Core, version: int, *groups: str) -> list[DescribedGroup]:
+    ask = DescribeGroupsRequest(groups=list(groups), include_authorized_operations=version >= 3)
+    return core.ask(ApiKey.DESCRIBE_GROUPS, version, ask, DescribeGroupsResponse).groups
+
+
+@pytest.mark.parametrize("version", range(7))
+def test_describe_a_stable_and_an_unknown_group(core: Core, version: int) -> None:
+    client = stable(core, instance="i")
+    known, unknown = describe(core, version, "g", "nobody's")
+    assert (known.error_code, known.group_state, known.protocol_type) == (0, "Stable", "consumer")
+    assert known.protocol_data == "range"
+    (member,) = known.members
+    assert (member.member_id, member.client_id) == (client.member_id, "tester")
+    assert member.client_host == "/127.0.0.1"
+    assert member.member_metadata == b"topics"
+    assert member.member_assignment == b"for " + client.member_id.encode()
+    assert member.group_instance_id == ("i" if version >= 4 else None)
+    assert bool(known.authorized_operations & (1 << 3)) == (version >= 3)
+    assert unknown.group_state == "Dead"
+    assert unknown.error_code == (ErrorCode.GROUP_ID_NOT_FOUND if version >= 6 else 0)
+
+
+def test_describe_shows_no_assignment_while_members_join(core: Core) -> None:
+    Client(core, NEW).join()
+    (group,) = describe(core, 5, "g")
+    assert (group.group_state, group.protocol_data) == ("CompletingRebalance", "")
+    assert group.members[0].member_assignment == b""
+
+
+@pytest.mark.parametrize("version", range(6))
+def test_list_groups(core: Core, version: int) -> None:
+    stable(core)
+    Client(core, NEW, group="simple").commit(1)
+    response = core.ask(ApiKey.LIST_GROUPS, version, ListGroupsRequest(), ListGroupsResponse)
+    listed = {group.group_id: group for group in response.groups}
+    assert {id_: group.protocol_type for id_, group in listed.items()} == {
+        "g": "consumer",
+        "simple": "",
+    }
+    if version >= 4:
+        assert (listed["g"].group_state, listed["simple"].group_state) == ("Stable", "Empty")
+
+
+@pytest.mark.parametrize(
+    ("states", "types", "found"),
+    [
+        (["stable"], [], ["g"]),
+        (["Empty", "Dead"], [], ["simple"]),
+        ([], ["Classic"], ["g", "simple"]),
+        ([], ["consumer"], []),
+    ],
+)
+def test_list_groups_filters(
+    core: Core, states: list[str], types: list[str], found: list[str]
+) -> None:
+    stable(core)
+    Client(core, NEW, group="simple").commit(1)
+    ask = ListGroupsRequest(states_filter=states, types_filter=types)
+    response = core.ask(ApiKey.LIST_GROUPS, 5, ask, ListGroupsResponse)
+    assert [group.group_id for group in response.groups] == found
 
 
 # -- offsets ---------------------------------------------------------------------------------

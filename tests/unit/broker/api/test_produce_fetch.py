@@ -10,6 +10,7 @@ from tests.unit.broker.harness import (
     values_of,
 )
 
+from tickertape.base.errors import PeerError
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.log.config import LogConfig
 from tickertape.wire.batch import BATCH_HEADER
@@ -98,7 +99,7 @@ def attributes(flags: int) -> bytes:
         (b"x" * 100, ErrorCode.INVALID_RECORD),
         (corrupt(), ErrorCode.CORRUPT_MESSAGE),
         (batch("a") + batch("b"), ErrorCode.INVALID_RECORD),
-        (batch("a")[:-1], ErrorCode.CORRUPT_MESSAGE),
+        (batch("a")[:-1], ErrorCode.INVALID_RECORD),
         (attributes(0x10), ErrorCode.INVALID_TXN_STATE),
         (attributes(0x20), ErrorCode.INVALID_RECORD),
     ],
@@ -124,13 +125,12 @@ def test_zstd_needs_version_7(core: Core) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
-def test_versions_before_3_are_refused_in_their_own_dialect(core: Core, version: int) -> None:
+def test_versions_before_3_are_advertised_and_close_the_connection(
+    core: Core, version: int
+) -> None:
     body = bytes.fromhex("ffff 00007530 00000001 0001 74 00000001 00000001 00000002 aaaa")
-    frame = core.send(0, version, body).frame
-    partition = bytes.fromhex("00000001 0001 74 00000001 00000001 0023 ffffffffffffffff")
-    append_time = b"\xff" * 8 if version == 2 else b""
-    throttle = bytes(4) if version else b""
-    assert frame == bytes.fromhex("00000007") + partition + append_time + throttle
+    with pytest.raises(PeerError, match="want 3 or later"):
+        core.send(0, version, body)
 
 
 def test_retry_is_answered_with_the_first_offset_once_that_is_durable(core: Core) -> None:

@@ -102,7 +102,7 @@ def test_unknown_key_closes_the_connection(core: Core, key: int) -> None:
 def test_cut_body_closes_the_connection(core: Core, key: int) -> None:
     route = HANDLERS[key]
     for version in range(route.first, route.last + 1):
-        if key == ApiKey.API_VERSIONS and version < 3:
+        if key in {ApiKey.API_VERSIONS, ApiKey.LIST_GROUPS} and version < 3:
             continue  # an empty body is a whole request
         with pytest.raises(PeerError):
             core.send(key, version, b"")
