@@ -331,7 +331,8 @@ def await_coordinator(connection: Connection, group: str) -> None:
         found = connection.ask(FIND_COORDINATOR, 0, string(group))
         if found.i16() != 0:
             return False
-        heartbeat = connection.ask(HEARTBEAT, 0, string(group) + i32(0) + string("probe"))
-        return heartbeat.i16() not in {14, 15, 16}  # loading, not available, not coordinator
+        # a heartbeat would be answered with success while the group is being loaded
+        left = connection.ask(LEAVE_GROUP, 0, string(group) + string("probe"))
+        return left.i16() == 25  # UNKNOWN_MEMBER_ID, said by one who has loaded its groups
 
     eventually(ready, f"the coordinator of {group}")

@@ -111,7 +111,7 @@ _USED: Final = (
         default="CreateTime",
     ),
     Key(name="log.message.timestamp.before.max.ms", parse=integer(0, _LONG), default=_LONG),
-    Key(name="log.message.timestamp.after.max.ms", parse=integer(0, _LONG), default=_LONG),
+    Key(name="log.message.timestamp.after.max.ms", parse=integer(0, _LONG), default=3_600_000),
     Key(name="producer.id.expiration.ms", parse=integer(1), default=86_400_000),
     Key(name="fetch.max.bytes", parse=integer(1024), default=57_671_680),
     Key(name="offsets.topic.num.partitions", parse=integer(1, 10_000), default=50),

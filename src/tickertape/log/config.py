@@ -25,7 +25,7 @@ class LogConfig:
     cleanup_policy: Set[str] = frozenset({"delete"})
     message_timestamp_type: str = "CreateTime"
     message_timestamp_before_max_ms: int = _FOREVER
-    message_timestamp_after_max_ms: int = _FOREVER
+    message_timestamp_after_max_ms: int = _HOUR_MS
     delete_retention_ms: int = 24 * _HOUR_MS
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0

@@ -41,7 +41,7 @@ def refuse_bytes(batch: memoryview, config: LogConfig) -> AppendResult | None:
         return refused(ErrorCode.CORRUPT_MESSAGE, f"batch of {size} bytes, want at least 61")
     _, length, _, magic, crc = _FRONT.unpack_from(batch)
     if magic != 2:
-        return refused(ErrorCode.INVALID_RECORD, f"magic {magic}, want 2")
+        return _refuse_magic(magic)
     if length + LOG_OVERHEAD != size:
         return _refuse_length(length + LOG_OVERHEAD, size)
     if size > config.max_message_bytes or size > config.segment_bytes:
@@ -51,10 +51,18 @@ def refuse_bytes(batch: memoryview, config: LogConfig) -> AppendResult | None:
     return None
 
 
+def _refuse_magic(magic: int) -> AppendResult:
+    """Kafka knows the formats 0 and 1 and does not take them; any other number is damage."""
+    error = ErrorCode.INVALID_RECORD if magic in {0, 1} else ErrorCode.CORRUPT_MESSAGE
+    return refused(error, f"magic {magic}, want 2")
+
+
 def _refuse_length(claimed: int, size: int) -> AppendResult:
-    if BATCH_OVERHEAD <= claimed < size:
+    if claimed < BATCH_OVERHEAD:
+        return refused(ErrorCode.CORRUPT_MESSAGE, f"batch says {claimed} bytes, want at least 61")
+    if claimed < size:
         return refused(ErrorCode.INVALID_RECORD, "more than one batch, want exactly one")
-    return refused(ErrorCode.CORRUPT_MESSAGE, f"batch says {claimed} bytes, got {size}")
+    return refused(ErrorCode.INVALID_RECORD, f"batch says {claimed} bytes, got only {size}")
 
 
 def _refuse_size(size: int, config: LogConfig) -> AppendResult:
