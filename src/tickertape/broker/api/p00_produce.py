@@ -171,6 +171,8 @@ def _append(
     log = partition.log
     result = log.append(records, now_ms)
     if result.error is not _NONE:
+        if result.error is ErrorCode.KAFKA_STORAGE_ERROR:
+            broker.notice(f"{topic}-{part.index} takes no more records: {result.message}")
         if partition.waiting:
             partition.settle()  # if the log has failed, nobody waits for it in vain
         _refuse(out, result.error, result.message)

@@ -1,0 +1,115 @@
+"""Group commit over a real log on a fake disk: who is answered when, and what a failure does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+import pytest
+
+from tickertape.base.fake_fs import FakeFileSystem
+from tickertape.broker.server.group_commit import GroupCommit, WorkerThread
+from tickertape.log.config import LogConfig
+from tickertape.log.partition import PartitionLog
+from tickertape.wire.records import Record, write_batch
+
+NOW_MS = 1_700_000_000_000
+
+
+class Logs:
+    """Dirty logs as the core keeps them: until ``synced`` finds nothing more to sync."""
+
+    def __init__(self, fs: FakeFileSystem, count: int) -> None:
+        self.all = [
+            PartitionLog.open(
+                fs,
+                f"/data/t-{number}",
+                LogConfig(),
+                now_ms=NOW_MS,
+                topic_id=UUID(int=1),
+                clean=True,
+            )[0]
+            for number in range(count)
+        ]
+        self.synced_calls: list[list[PartitionLog]] = []
+
+    def dirty(self) -> list[PartitionLog]:
+        return [log for log in self.all if log.failed is None and log.is_dirty]
+
+    def synced(self, logs: Sequence[PartitionLog]) -> None:
+        self.synced_calls.append(list(logs))
+
+
+def append(log: PartitionLog, count: int = 1) -> None:
+    for _ in range(count):
+        batch = write_batch([Record(0, NOW_MS, None, b"value", ())])
+        assert not log.append(memoryview(batch), NOW_MS).error
+
+
+Scenario = Callable[[Logs, GroupCommit, asyncio.Event], Awaitable[None]]
+
+
+def play(scenario: Scenario, fs: FakeFileSystem, count: int = 1) -> Logs:
+    logs = Logs(fs, count)
+
+    async def main() -> None:
+        finished = asyncio.Event()
+        thread = WorkerThread(asyncio.get_running_loop(), "test-sync")
+        commits = GroupCommit(logs, thread, finished.set)
+        async with asyncio.timeout(20):
+            await scenario(logs, commits, finished)
+        thread.close()
+
+    asyncio.run(main())
+    return logs
+
+
+def test_one_round_makes_everything_written_before_it_durable() -> None:
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        for log in logs.all:
+            append(log, 3)
+        commits.begin()
+        assert commits.is_running
+        append(logs.all[0])  # during the round: not its business
+        commits.begin()
+        await finished.wait()
+        assert [log.durable_offset for log in logs.all] == [3, 3]
+        finished.clear()
+        commits.begin()
+        await finished.wait()
+        assert logs.all[0].durable_offset == 4
+
+    logs = play(scenario, FakeFileSystem(), 2)
+    assert logs.synced_calls == [logs.all, logs.all[:1]]
+
+
+def test_nothing_dirty_starts_no_round() -> None:
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        commits.begin()
+        assert not commits.is_running
+        assert not finished.is_set()
+        assert logs.synced_calls == []
+
+    play(scenario, FakeFileSystem(), 0)
+
+
+def test_a_failed_sync_fails_its_log_only_and_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fs = FakeFileSystem()
+
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        bad, good = logs.all
+        append(bad)
+        append(good)
+        fs.fail_at(1)  # the sync of the first log
+        commits.begin()
+        await finished.wait()
+        assert (good.durable_offset, good.failed) == (1, None)
+        assert bad.durable_offset == 0
+        assert bad.failed is not None
+
+    logs = play(scenario, fs, 2)
+    assert len(logs.synced_calls) == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert said[0].startswith("/data/t-0 takes no more records until a restart: ")
