@@ -105,9 +105,25 @@ def connect_store(settings: SinkSettings, stop: threading.Event) -> ObjectStore:
 
 def _read(path: Path) -> list[Entry]:
     try:
-        return read_properties(path.read_bytes(), str(path))
+        content = path.read_bytes()
     except OSError as error:
         raise MisuseError(f"{path}: {error.strerror}") from error
+    return (
+        _read_json(content, path) if path.suffix == ".json" else read_properties(content, str(path))
+    )
+
+
+def _read_json(content: bytes, path: Path) -> list[Entry]:
+    """A connector as Connect's REST interface takes it: its settings, or ``{"name", "config"}``."""
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise MisuseError(f"{path}: {error}") from error
+    if isinstance(found, dict) and isinstance(found.get("config"), dict):
+        found = {"name": found.get("name"), **found["config"]}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise MisuseError(f"{path}: got other JSON, want an object whose values are all strings")
+    return [Entry(key, value, 1, str(path)) for key, value in found.items()]
 
 
 def _flags(store_url: str | None) -> list[Entry]:

@@ -1,5 +1,6 @@
 """``tape worker start`` before it reaches a broker: files, flags, stores; and the screen."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_bad_property_is_named_with_file_and_line(
     (files / "sink.properties").write_text(SINK.replace("flush.size=3", "flush.size=many"))
     assert start("--store-url", "file:///tmp/lake") == 1
     assert "sink.properties:4: flush.size: got 'many'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_connector_may_be_json(
+    files: Path, capsys: pytest.CaptureFixture[str], *, wrapped: bool
+) -> None:
+    config = dict(line.split("=") for line in SINK.splitlines())
+    document = {"name": config.pop("name"), "config": config} if wrapped else config
+    (files / "sink.json").write_text(json.dumps(document))
+    assert run(["worker", "start", "worker.properties", "sink.json"]) == 1
+    assert capsys.readouterr().err.startswith("tape: sink.json: s3.bucket.name: got nothing")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"flush.size": 3}', "flush.size=3"])
+def test_other_json_is_refused(files: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (files / "sink.json").write_text(text)
+    assert run(["worker", "start", "worker.properties", "sink.json"]) == 1
+    assert "tape: sink.json: " in capsys.readouterr().err
 
 
 def test_it_says_what_it_will_do_before_it_does_it(

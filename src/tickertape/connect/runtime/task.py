@@ -110,8 +110,8 @@ class SinkTask:
             self._patient_until_ms = None
             if not self._assigned:
                 self._listener.noted(
-                    f"waiting for group {self._settings.group_id} to give us partitions: a worker"
-                    " that was killed stays a member until its session times out"
+                    f"group {self._settings.group_id} gives us no partitions yet: the topic does"
+                    " not exist, or a killed worker is still a member until its session times out"
                 )
 
     def _poll_ms(self) -> int:

@@ -251,7 +251,7 @@ def test_waiting_for_the_group_is_told_once() -> None:
     bench.run()
     assert bench.stored() == [0, 1, 2]
     (note,) = bench.listened.notes
-    assert note.startswith("waiting for group connect-s3-sink to give us partitions")
+    assert note.startswith("group connect-s3-sink gives us no partitions yet")
 
 
 def test_once_with_nothing_there_ends() -> None:
