@@ -8,7 +8,7 @@ DEV    := $(VENV)/.dev-installed
 JOBS   ?= 2
 RUN_ARGS ?=
 
-.PHONY: run test test-real bench lint format lock clean
+.PHONY: run test test-real bench lint format codegen lock clean
 
 run: $(RUN) ## the main job: a day of ticks in, a proven backup out
 	$(BIN)/tape run $(RUN_ARGS)
@@ -32,6 +32,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+codegen: $(DEV) ## wire/schema anew from Kafka's message definitions
+	$(BIN)/python -m codegen
 
 lock: $(DEV) ## refresh the pinned dependencies
 	$(BIN)/pip install --quiet uv
