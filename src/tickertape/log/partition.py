@@ -414,14 +414,17 @@ class PartitionLog:
         return _NONE
 
     def _raise_log_start(self, offset: int) -> list[str]:
-        """First say durably that it is gone, then delete. Raises StorageError."""
+        """Say durably that it is gone, then delete. Raises StorageError."""
+        keep = bisect_right(self._segments, offset, key=_base_offset) - 1
+        gone = self._segments[:keep]
+        if gone:  # what their batches say of producers must outlive them
+            for path, snapshot in self._writes:
+                self._fs.write_atomic(path, snapshot)
         content = write_offset(self.folder.rpartition("/")[2], offset)
         self._fs.write_atomic(self._path(names.LOG_START), content)
         self._log_start = offset
         if self._epochs.truncate_start(offset):
             self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
-        keep = bisect_right(self._segments, offset, key=_base_offset) - 1
-        gone = self._segments[:keep]
         del self._segments[:keep]
         self._sealed = [segment for segment in self._sealed if segment not in gone]
         return [path for segment in gone for path in self._remove_files(segment.base_offset)]
@@ -528,8 +531,9 @@ class PartitionLog:
     def _complete(self) -> None:
         if self.failed is not None:
             raise StorageError(self.failed)
-        if self._active.size and self._end != self._end_at_open:
+        if self._producers.by_id or self._active.size:
             self._snapshot()
+        if self._active.size and self._end != self._end_at_open:
             if not self._active.seal():
                 raise StorageError(f"{self.folder}: the indexes cannot be written")
             for file in self._active.files_to_sync():

@@ -19,7 +19,12 @@ from tickertape.log.checkpoint import read_offset, read_topic_id, write_offset
 from tickertape.log.compaction import finish_swaps
 from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import LeaderEpochs, read_leader_epochs, write_leader_epochs
-from tickertape.log.producer_snapshot import read_snapshot, read_window
+from tickertape.log.producer_snapshot import (
+    read_snapshot,
+    read_window,
+    write_snapshot,
+    write_window,
+)
 from tickertape.log.producer_state import Batch, ProducerStates
 from tickertape.log.segment import Segment
 from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD
@@ -105,6 +110,7 @@ class _Loader:
             self._settle(end)
             point = self._segments[-1].base_offset
         self._remove_below(stored)
+        self._remove_stray_snapshots()
         log_start = max(log_start or 0, self._segments[0].base_offset)
         return Loaded(
             segments=self._segments,
@@ -201,7 +207,6 @@ class _Loader:
         first = max((n for n, base in enumerate(bases) if base <= (point or 0)), default=0)
         for base in bases[:first]:
             self._segments.append(self._open_segment(base))
-        self._restore_producers(bases[first])
         # Only compaction leaves gaps between offsets, and only below the recovery point.
         strict = point is not None or not self._config.compacts
         expected = bases[first]
@@ -214,6 +219,7 @@ class _Loader:
             segment = Segment(self._fs, self._folder, base, now_ms=self._now_ms, fresh=True)
             self._segments.append(segment)
             expected = self._scan(segment, strict=strict)
+        self._restore_producers(expected)
         return expected
 
     def _scan(self, segment: Segment, *, strict: bool) -> int:
@@ -239,7 +245,7 @@ class _Loader:
             header = BATCH_HEADER.unpack_from(chunk, at)
             expected = header[0] + header[6] + 1
             segment.note(position, need, expected - 1, header[8], interval)
-            self._observe(header)
+            self._epochs.assign(header[2], header[0])
             position += need
         self._bytes_scanned += position
         return expected
@@ -282,6 +288,7 @@ class _Loader:
                 self._fs.remove(self._path(names.offset_name(offset, names.WINDOW)))
         self._fs.sync_dir(self._folder)
         self._fs.sync_dir(parent_of(self._folder))
+        self._store_producers(end)
         newest = self._epochs.latest
         self._epochs.truncate_end(end)
         self._epochs.assign(newest + 1, end)
@@ -306,6 +313,23 @@ class _Loader:
             position = segment.find(start) if start > segment.base_offset else 0
             if position is not None:
                 self._replay(segment, position, end)
+
+    def _store_producers(self, end: int) -> None:
+        """All below ``end`` is durable now: nobody needs the batches for this any more."""
+        if self._producers.by_id and self._snapshot_offset != end:
+            window = self._path(names.offset_name(end, names.WINDOW))
+            self._fs.write_atomic(window, write_window(self._producers, end))
+            snapshot = self._path(names.offset_name(end, names.SNAPSHOT))
+            self._fs.write_atomic(snapshot, write_snapshot(self._producers))
+            self._snapshot_offset = end
+
+    def _remove_stray_snapshots(self) -> None:
+        """Only those at the start of a segment, and the newest, are of use."""
+        kept = {self._snapshot_offset, *(segment.base_offset for segment in self._segments)}
+        for offset in self._snapshots:
+            if offset not in kept:
+                for suffix in (names.SNAPSHOT, names.WINDOW):
+                    self._fs.remove(self._path(names.offset_name(offset, suffix)))
 
     def _replay(self, segment: Segment, position: int, end: int) -> None:
         for batch in segment.batches(position):

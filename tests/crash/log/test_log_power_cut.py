@@ -167,6 +167,16 @@ def retaining(life: Life) -> None:
     life.sync()
 
 
+def emptying(life: Life) -> None:
+    """Everything expires, the active segment too: only the snapshots know the producers."""
+    rolling(life)
+    life.sync()
+    life.start_wanted = life.log.end_offset
+    life.log.apply_retention(NOW + 10**12)
+    assert life.log.log_start_offset == life.log.end_offset
+    life.start_confirmed = life.log.log_start_offset
+
+
 def closing(life: Life) -> None:
     rolling(life)
     life.close()
@@ -196,6 +206,7 @@ SCENARIOS: list[tuple[str, Callable[[Life], None], dict[str, int]]] = [
     ("roll", rolling, {"segment_bytes": 400}),
     ("delete records", shortening, {"segment_bytes": 400}),
     ("retention", retaining, {"segment_bytes": 400, "retention_bytes": 700}),
+    ("expiry of all", emptying, {"segment_bytes": 400, "producer_id_expiration_ms": 1 << 60}),
     ("clean close", closing, {"segment_bytes": 400}),
     ("recovery", recovering, {"segment_bytes": 400}),
 ]

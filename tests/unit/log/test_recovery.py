@@ -6,7 +6,7 @@ import pytest
 from tests.log_kit import FOLDER, NOW, batches, new_disk, new_log, open_log, produced, sync, values
 
 from tickertape.base.errors import StorageError
-from tickertape.base.fake_fs import FakeFileSystem
+from tickertape.base.fake_fs import FakeFileSystem, Loss
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
 from tickertape.log.producer_snapshot import (
@@ -190,6 +190,32 @@ def test_damaged_snapshots_are_passed_over_and_the_log_is_replayed(damage: bytes
     log, _ = open_log(fs, SMALL, clean=True)
     for n in range(15, 20):
         assert log.append(produced(b"v%d" % n, producer=(7, 0, n)), NOW).duplicate
+
+
+def test_a_deleted_batch_is_still_known_after_crash_deletion_and_restart() -> None:
+    fs, log = new_log(SMALL)
+    for n in range(6):
+        log.append(produced(b"v%d" % n, producer=(7, 0, n)), NOW)
+    fs.crash(Loss.NOTHING)
+    log, _ = open_log(fs, SMALL)
+    assert log.truncate_prefix(6) == 0
+    log.close(clean=True)
+    log, report = open_log(fs, SMALL, clean=True)
+    assert (report.clean, report.log_start_offset) == (True, 6)
+    for n in range(1, 6):
+        assert log.append(produced(b"v%d" % n, producer=(7, 0, n)), NOW).base_offset == n
+    assert log.end_offset == 6
+
+
+def test_snapshots_that_no_segment_needs_are_removed() -> None:
+    fs, log = filled(20)
+    for _ in range(4):
+        log.append(produced(b"x"), NOW)
+        log.close(clean=True)
+        log, _ = open_log(fs, SMALL, clean=True)
+    useful = {*names(fs, ".log"), log.end_offset}
+    assert set(names(fs, ".snapshot")) <= useful
+    assert set(names(fs, ".window")) <= useful
 
 
 def test_silent_producers_are_forgotten_at_start() -> None:
