@@ -119,8 +119,11 @@ class Scene:
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["_schema"] == "tape.worker/1"
 
+    def stored_at_least(self, count: int) -> bool:
+        return len(stored_records(DirectoryStore(self.lake))) >= count
+
     def all_stored(self) -> bool:
-        return len(stored_records(DirectoryStore(self.lake))) == self.produced
+        return self.stored_at_least(self.produced)
 
     def check(self) -> None:
         want = Counter({(0, offset): 1 for offset in range(self.produced)})
@@ -176,3 +179,44 @@ def test_a_worker_that_slept_through_a_rebalance_harms_nothing(
 
 def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_broker_is_killed_under_a_running_worker(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    broker = Tickertape(tmp_path / "broker")
+    broker.start()
+    scene = Scene(broker, tmp_path / "scene", "count, wall-clock directories")
+    scene.produce()
+    command = [TAPE, "worker", "start", str(scene.worker), str(scene.sink), "-b", broker.bootstrap]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for turn in range(4):
+            eventually(partial(scene.stored_at_least, 10 * (turn + 1)), "the worker works")
+            broker.kill()
+            broker.start()
+            scene.produce()
+        eventually(scene.all_stored, "the worker goes on", seconds=60)
+        worker.terminate()
+        output, _ = worker.communicate(timeout=PATIENCE_S)
+        assert worker.returncode == 0, output
+        scene.finish()
+        scene.check()
+    finally:
+        worker.kill()
+        broker.kill()
+        worker.communicate()
+
+
+@pytest.mark.slow
+def test_a_static_member_that_was_killed_is_back_before_its_session_times_out(
+    broker: Tickertape, tmp_path: Path
+) -> None:
+    scene = Scene(broker, tmp_path / "scene", "record time")
+    patient = scene.sink.read_text().replace("timeout.ms=1500", "timeout.ms=60000")
+    scene.sink.write_text(patient + "consumer.override.group.instance.id=box-7\n")
+    scene.produce()
+    scene.die(scene.doomed("KILL", 2))
+    scene.finish()  # within PATIENCE_S, which is less than the session
+    scene.check()
