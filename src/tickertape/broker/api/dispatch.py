@@ -3,15 +3,16 @@
 from typing import Final
 
 from tickertape.base.errors import PeerError
-from tickertape.broker.api.outcome import Request
+from tickertape.broker.api.outcome import Handler, Request
 from tickertape.broker.api.p18_api_versions import refuse_version
-from tickertape.broker.api.table import HANDLERS
+from tickertape.broker.api.table import HANDLERS, load_handler
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.frame import read_request_header
 
 _API_VERSIONS: Final = int(ApiKey.API_VERSIONS)
+_loaded: Final[dict[int, Handler]] = {}  # by API key, from the first request on
 
 
 def handle(broker: Broker, frame: memoryview, call: Call) -> None:
@@ -32,4 +33,7 @@ def handle(broker: Broker, frame: memoryview, call: Call) -> None:
             f"{ApiKey(header.api_key).name} version {header.api_version}; "
             f"want {route.first} to {route.last}"
         )
-    route.handler(broker, Request(header, frame, at), call)
+    handler = _loaded.get(header.api_key)
+    if handler is None:
+        handler = _loaded[header.api_key] = load_handler(header.api_key)
+    handler(broker, Request(header, frame, at), call)

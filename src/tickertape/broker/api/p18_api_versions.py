@@ -16,6 +16,8 @@ import re
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.table import SERVED
+from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
@@ -26,14 +28,11 @@ from tickertape.wire.schema.api_versions import (
     ApiVersionsResponse,
 )
 
-VERSIONS: Final = (0, 4)
 _FIRST_SOFTWARE: Final = 3
 _SOFTWARE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
-Served = dict[ApiKey, tuple[int, int]]
 
-
-def api_versions(served: Served, request: Request, call: Call) -> None:
+def api_versions(broker: Broker, request: Request, call: Call) -> None:
     """List what is served."""
     ask, _ = ApiVersionsRequest.decode(request.frame, request.at, request.version)
     software = (ask.client_software_name, ask.client_software_version)
@@ -41,14 +40,15 @@ def api_versions(served: Served, request: Request, call: Call) -> None:
         refusal = ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
         answer(call, request.header, refusal)
         return
-    keys = [_range(key, *versions) for key, versions in sorted(served.items())]
+    keys = [_range(key, *versions) for key, versions in sorted(SERVED.items())]
     answer(call, request.header, ApiVersionsResponse(api_keys=keys))
 
 
 def refuse_version(header: RequestHeader, call: Call) -> None:
     """The client is newer than we are: answer in version 0 with what we know of this API."""
     response = ApiVersionsResponse(
-        error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[_range(ApiKey.API_VERSIONS, *VERSIONS)]
+        error_code=ErrorCode.UNSUPPORTED_VERSION,
+        api_keys=[_range(ApiKey.API_VERSIONS, *SERVED[ApiKey.API_VERSIONS])],
     )
     oldest = RequestHeader(header.api_key, 0, header.correlation_id, header.client_id)
     answer(call, oldest, response)
