@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from tickertape.base.errors import MisuseError, StorageError
 from tickertape.base.world import OsFileSystem, SystemClock, SystemRng
 from tickertape.broker.server.configure import configure
 from tickertape.broker.server.data_lock import running
+from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.server import Ready, ServerSettings, World, serve
 from tickertape.config.properties import Entry, read_properties
 
@@ -79,7 +81,7 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
         return _start_detached(settings, given["output"])
     _start_logging()
     _tell(settings, checked, verbose=given["verbose"])
-    _allow_many_files()
+    settings = replace(settings, limits=_within_descriptors(settings.limits))
     world = World(fs=OsFileSystem(), clock=SystemClock(), rng=SystemRng())
     clean = serve(settings, world, lambda ready: _announce(ready, settings, given["output"]))
     return 0 if clean else 1
@@ -206,10 +208,16 @@ def _tell(settings: ServerSettings, checked: "Checked", *, verbose: bool) -> Non
         log.warning("%s", warning.format(ms=settings.flush_interval_ms))
 
 
-def _allow_many_files() -> None:
-    """Segments and connections want descriptors: take all that the system grants."""
+def _within_descriptors(limits: Limits) -> Limits:
+    """Take all descriptors that the system grants, and leave a third of them to the segments.
+
+    A connection takes two: that of the transport and the outbox's own.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, connections_max=min(limits.connections_max, max(1, hard // 3)))
 
 
 def _announce(ready: Ready, settings: ServerSettings, output: str) -> None:

@@ -114,7 +114,12 @@ class Connection(asyncio.BufferedProtocol):
         address = transport.get_extra_info("peername") or ("?", 0)
         self.peer = str(address[0])
         self._name = f"{address[0]}:{address[1]}"
-        own = cast(socket.socket, transport.get_extra_info("socket")).dup()
+        try:
+            own = cast(socket.socket, transport.get_extra_info("socket")).dup()
+        except OSError as error:  # no descriptor left
+            LOG.warning("connection from %s refused: %s", self._name, error.strerror)
+            self.abort()
+            return
         own.settimeout(0)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._outbox = Outbox(self._loop, own, self._sent, self._lost)

@@ -21,6 +21,7 @@ from tickertape.log.compaction import CompactionJob
 LOG = logging.getLogger("tickertape.broker")
 _TICK_AFTER_WORK_MS: Final = 1  # new requests may have brought the next deadline nearer
 
+_TICK_AFTER_FAULT_MS: Final = 1_000
 _REPEAT_MS: Final = 60_000
 _SAID_MAX: Final = 1_000
 
@@ -171,7 +172,11 @@ class CoreLoop:
 
     def _tick(self) -> None:
         self._tick_timer = None
-        due_ms = self._core.tick()
+        due_ms = _TICK_AFTER_FAULT_MS
+        try:
+            due_ms = self._core.tick()
+        except Exception:  # a bug of ours must not stop all timeouts for good
+            LOG.exception("a tick failed")
         for notice in self._core.take_notices():
             self._say(notice)
         for job in self._core.compaction_jobs():

@@ -59,9 +59,11 @@ class ScriptedCore:
 Scenario = Callable[[ScriptedCore, CoreLoop, Callable[[], Awaitable[Client]]], Awaitable[None]]
 
 
-def play(scenario: Scenario, limits: Limits | None = None) -> ScriptedCore:
+def play(
+    scenario: Scenario, limits: Limits | None = None, core: ScriptedCore | None = None
+) -> ScriptedCore:
     """Run the scenario with a listening core loop and a way to connect to it."""
-    core = ScriptedCore()
+    core = core or ScriptedCore()
 
     async def main() -> None:
         shell = CoreLoop(core, core.handle, clock=SystemClock(), limits=limits or Limits())
@@ -265,6 +267,51 @@ def test_a_drain_does_not_wait_for_ever() -> None:
         assert not await shell.drain()
 
     play(scenario, Limits(drain_ms_max=100))
+
+
+def test_a_tick_that_fails_is_logged_and_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    class Clumsy(ScriptedCore):
+        def tick(self) -> int:
+            if super().tick() and self.ticks == 1:
+                raise ZeroDivisionError
+            return 60_000
+
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        client[1].write(framed(b"echo"))
+        assert await answer(client) == b"echo"
+        await until(lambda: core.ticks > 1)
+
+    play(scenario, core=Clumsy())
+    assert [record.getMessage() for record in caplog.records] == ["a tick failed"]
+
+
+def test_an_interval_syncs_without_being_asked() -> None:
+    class Counting(ScriptedCore):
+        asked = 0
+
+        def dirty(self) -> list[Any]:
+            self.asked += 1
+            return []
+
+    core = Counting()
+
+    async def scenario() -> None:
+        shell = CoreLoop(
+            core,
+            core.handle,
+            clock=SystemClock(),
+            limits=Limits(),
+            fsync="interval",
+            flush_interval_ms=5,
+        )
+        shell.start()
+        async with asyncio.timeout(20):
+            await until(lambda: core.asked >= 3)
+        shell.close()
+
+    asyncio.run(scenario())
+    assert core.ticks == 1
 
 
 def test_an_idle_loop_does_not_tick_without_need() -> None:
