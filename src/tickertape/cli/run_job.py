@@ -31,10 +31,12 @@ from tickertape.connect.s3.verify import Report, verify
 from tickertape.connect.s3.witness import TopicWitness
 from tickertape.connect.topic_reader import TopicError, TopicReader
 from tickertape.objects.open import open_store
+from tickertape.objects.store import ObjectStore
 
 _LOOK_S: Final = 0.1
 _LOOK_MS: Final = 100
 _DRAIN_MS: Final = 5_000
+_REACH_S: Final = 10.0  # for the first answer of a cluster
 _ANSWER_S: Final = 30.0
 _TOPICS_DIR: Final = "topics"
 _BAD_ROWS_SHOWN: Final = 5
@@ -107,6 +109,8 @@ class Job:
         self._port = 0
         self._looked_ms = 0
         self._connector = f"s3-sink-{options.topic}"
+        whole = urlsplit(options.lake).scheme
+        self._lake = options.lake if whole else Path(options.lake).absolute().as_uri()
 
     @property
     def acked(self) -> int:
@@ -124,6 +128,7 @@ class Job:
             ticks = self._options.ticks
             rows = RowReader(uncompressed(file), ticks.name, self._options.rows, bad.add)
             self._console.say(f"ticks: {ticks}, key {rows.key_meaning}, time {rows.time_meaning}")
+            self._check_lake()
             bootstrap = self._options.bootstrap or self._start_broker()
             destination = self._persist(lambda: self._destination(bootstrap))
             worker = self._start_worker(bootstrap)
@@ -147,6 +152,14 @@ class Job:
     def end_children(self) -> None:
         """The worker first, so that what it began ends well. Safe to repeat."""
         self._keeper.close()
+
+    def _store(self) -> ObjectStore:
+        return open_store(self._lake, rng=SystemRng(), sleep=self._stop.wait)
+
+    def _check_lake(self) -> None:
+        """Before anything is started: a bucket that is not there will not come by waiting."""
+        for warning in self._store().check():
+            self._console.say(f"WARNING: {warning}")
 
     def _start_broker(self) -> str:
         left = running(str(self._folder.broker_data))
@@ -185,6 +198,7 @@ class Job:
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         topic = NewTopic(options.topic, options.partitions, config={"retention.ms": "-1"})
         try:
+            admin.list_topics(timeout=_REACH_S)
             created = admin.create_topics([topic], operation_timeout=_ANSWER_S)
             created[options.topic].result(_ANSWER_S)
             self._console.say(f"topic {options.topic}: created, {options.partitions} partitions")
@@ -199,12 +213,8 @@ class Job:
         return Destination(bootstrap=bootstrap, topic=options.topic, partitions=partitions)
 
     def _start_worker(self, bootstrap: str) -> Kept:
-        lake = self._options.lake
-        if not urlsplit(lake).scheme:
-            lake = Path(lake).absolute().as_uri()
-        self._lake = lake
         self._folder.write_worker_files(
-            bootstrap=bootstrap, topic=self._options.topic, lake=lake, name=self._connector
+            bootstrap=bootstrap, topic=self._options.topic, lake=self._lake, name=self._connector
         )
         return self._keeper.keep(Kept(self._spawn_worker, self._console.say))
 
@@ -238,8 +248,7 @@ class Job:
 
     def _prove(self, bootstrap: str) -> tuple[Report, int]:
         self._console.status("verifying")
-        store = open_store(self._lake, rng=SystemRng(), sleep=self._stop.wait)
-        topic = self._options.topic
+        store, topic = self._store(), self._options.topic
         wanted = {"connector": self._connector, "topics_dir": _TOPICS_DIR}
         with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
             report = verify(store, topic, witness=witness, **wanted)

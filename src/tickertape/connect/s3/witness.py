@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tickertape.base.ports import Clock
 from tickertape.connect.s3.compare import Comparison, Readers, compare_partition
@@ -13,7 +13,14 @@ from tickertape.connect.s3.inventory import Holding
 from tickertape.connect.s3.runs import Run
 from tickertape.connect.topic_reader import TopicError, TopicReader
 
-_ANSWER_S = 10.0
+_ANSWER_S: Final = 10.0
+_ATTEMPTS: Final = 40
+_WAIT_S: Final = 0.25
+_PASSING: Final = {  # a group that is being found, or is moving
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 
 
 class TopicWitness:
@@ -33,6 +40,7 @@ class TopicWitness:
             for level in levels
         ]
         self._readers = Readers(*readers)
+        self._committed: dict[str, dict[int, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -65,17 +73,27 @@ class TopicWitness:
 
     def expected_end(self, partition: int, connectors: Sequence[str]) -> int | None:
         """The highest offset committed by a connector's own group, ``connect-<name>``."""
-        ends: list[int] = []
         for connector in connectors:
-            group = {"group.id": f"connect-{connector}", "log_level": 0}
-            consumer = Consumer({**self._kafka, **group, "enable.auto.commit": False})
-            try:
-                place = TopicPartition(self._topic, partition)
-                (found,) = consumer.committed([place], timeout=_ANSWER_S)
-            except KafkaException as caught:
-                raise TopicError(f"group connect-{connector}: {caught.args[0].str()}") from caught
-            finally:
-                consumer.close()
-            if found.offset >= 0:
-                ends.append(found.offset)
-        return max(ends, default=None)
+            if connector not in self._committed:
+                self._committed[connector] = self._ask_group(f"connect-{connector}")
+        found = (self._committed[connector].get(partition) for connector in connectors)
+        return max((offset for offset in found if offset is not None), default=None)
+
+    def _ask_group(self, group: str) -> dict[int, int]:
+        """Committed offsets of every partition of the topic that has one."""
+        settings = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
+        places = [TopicPartition(self._topic, number) for number in range(self.partitions())]
+        consumer = Consumer({**self._kafka, **settings})
+        try:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    answers = consumer.committed(places, timeout=_ANSWER_S)
+                    return {place.partition: place.offset for place in answers if place.offset >= 0}
+                except KafkaException as caught:
+                    error = caught.args[0]
+                    if error.code() not in _PASSING or attempt == _ATTEMPTS - 1:
+                        raise TopicError(f"group {group}: {error.str()}") from caught
+                    consumer.poll(_WAIT_S)  # subscribed to nothing: this only waits
+        finally:
+            consumer.close()
+        raise AssertionError("the last attempt returns or raises")
