@@ -379,11 +379,11 @@ class PartitionLog:
                     count -= 1
                 else:
                     self._roll(now_ms)
-            if count:
+            if count and segments[count].base_offset > self._log_start:
                 return self._raise_log_start(segments[count].base_offset)
+            return self._delete_below_start()
         except StorageError as error:
             return [f"retention stopped: {error}"]
-        return []
 
     def roll_if_due(self, now_ms: int) -> bool:
         """Begin a new segment if the active one is older than ``segment.ms``; True if so."""
@@ -415,16 +415,24 @@ class PartitionLog:
 
     def _raise_log_start(self, offset: int) -> list[str]:
         """Say durably that it is gone, then delete. Raises StorageError."""
-        keep = bisect_right(self._segments, offset, key=_base_offset) - 1
-        gone = self._segments[:keep]
-        if gone:  # what their batches say of producers must outlive them
-            for path, snapshot in self._writes:
-                self._fs.write_atomic(path, snapshot)
         content = write_offset(self.folder.rpartition("/")[2], offset)
         self._fs.write_atomic(self._path(names.LOG_START), content)
         self._log_start = offset
         if self._epochs.truncate_start(offset):
             self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
+        return self._delete_below_start()
+
+    def _delete_below_start(self) -> list[str]:
+        """Segments wholly below the log start go; what they say of producers is stored first.
+
+        A ticket that is out may be writing just that: then they go at the next call.
+        """
+        keep = bisect_right(self._segments, self._log_start, key=_base_offset) - 1
+        if keep <= 0 or (self._ticket is not None and self._writes):
+            return []
+        for path, content in self._writes:
+            self._fs.write_atomic(path, content)
+        gone = self._segments[:keep]
         del self._segments[:keep]
         self._sealed = [segment for segment in self._sealed if segment not in gone]
         return [path for segment in gone for path in self._remove_files(segment.base_offset)]

@@ -97,8 +97,7 @@ class _Loader:
         point = self._stored_offset(names.RECOVERY_POINT, listed)
         self._snapshots = names.offsets_of(listed, names.SNAPSHOT)
         self._load_epochs(listed)
-        stored = names.offsets_of(listed, names.LOG)
-        bases = _from(stored, log_start or 0)
+        bases = names.offsets_of(listed, names.LOG)
         end = self._trusted(bases) if bases and clean else None
         recovering = bool(bases) and end is None
         if recovering:
@@ -109,7 +108,7 @@ class _Loader:
         if recovering:
             self._settle(end)
             point = self._segments[-1].base_offset
-        self._remove_below(stored)
+        self._remove_below(log_start or 0)
         self._remove_stray_snapshots()
         log_start = max(log_start or 0, self._segments[0].base_offset)
         return Loaded(
@@ -261,12 +260,13 @@ class _Loader:
             for suffix in names.SEGMENT_FILES:
                 self._fs.remove(self._path(names.offset_name(base, suffix)))
 
-    def _remove_below(self, stored: list[int]) -> None:
-        """Segments that an interrupted deletion has left below the log start."""
-        for base in stored:
-            if base < self._segments[0].base_offset:
-                for suffix in (*names.SEGMENT_FILES, names.SNAPSHOT, names.WINDOW):
-                    self._fs.remove(self._path(names.offset_name(base, suffix)))
+    def _remove_below(self, log_start: int) -> None:
+        """Segments wholly below the log start, which a deletion has left; producers are known."""
+        while len(self._segments) > 1 and self._segments[1].base_offset <= log_start:
+            segment = self._segments.pop(0)
+            segment.close()
+            for suffix in (names.INDEX, names.TIME_INDEX, names.SNAPSHOT, names.WINDOW, names.LOG):
+                self._fs.remove(self._path(names.offset_name(segment.base_offset, suffix)))
 
     def _start_anew(self, offset: int) -> None:
         """An empty log at ``offset``."""
@@ -381,12 +381,6 @@ def tidy_leftovers(fs: FileSystem, folder: str) -> list[str]:
         finish_swaps(fs, folder, listed)
         return fs.list(folder)
     return [name for name in listed if name not in gone]
-
-
-def _from(bases: list[int], log_start: int) -> list[int]:
-    """Without the segments that lie wholly below ``log_start``."""
-    first = max((n for n, base in enumerate(bases) if base <= log_start), default=0)
-    return bases[first:]
 
 
 def _end_of(segment: Segment) -> int:

@@ -459,6 +459,24 @@ def test_delete_records() -> None:
     assert (report.log_start_offset, report.end_offset) == (9, 10)
 
 
+def test_segments_stay_while_a_sync_writes_what_they_say_of_producers() -> None:
+    fs, log = new_log(SMALL)
+    fill(log, 9)
+    sync(log)
+    fill(log, 4)
+    ticket = log.begin_sync()
+    assert ticket is not None
+    assert ticket.writes
+    before = segments(fs)
+    assert log.truncate_prefix(8) is ErrorCode.NONE
+    assert (log.log_start_offset, segments(fs)) == (8, before)
+    assert log.read(3, 10, below=9, at_least_one=True).error is ErrorCode.OFFSET_OUT_OF_RANGE
+    ticket.run()
+    log.finish_sync(ticket, ok=True)
+    assert log.apply_retention(NOW)
+    assert segments(fs)[0] == 8
+
+
 def test_a_retention_that_the_disk_refuses_says_so() -> None:
     fs, log = new_log(replace(SMALL, retention_bytes=0))
     fill(log, 9)
