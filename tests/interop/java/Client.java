@@ -111,18 +111,25 @@ public class Client {
 
     /** Two members share four partitions, commit and leave; the next go on from the commit. */
     static void group(String bootstrap, String topic, String group, String kind) throws Exception {
+        List<KafkaConsumer<byte[], byte[]>> members = members(bootstrap, topic, group, kind);
+        Set<Integer> first = new TreeSet<>();
+        pollUntil(members, first, 0); // shared before the first record: nobody reads for another
         produce(bootstrap, topic, 0, 400, "none");
-        Set<Integer> first = share(bootstrap, topic, group, kind, 400);
-        must(first.size() == 400 && first.contains(0), "all of the first 400, got " + first.size());
+        pollUntil(members, first, 400);
+        leave(members);
         produce(bootstrap, topic, 400, 500, "none");
-        Set<Integer> second = share(bootstrap, topic, group, kind, 100);
+        Set<Integer> second = new TreeSet<>();
+        List<KafkaConsumer<byte[], byte[]>> again = members(bootstrap, topic, group, kind);
+        pollUntil(again, second, 100);
+        leave(again);
+        must(first.size() == 400, "all of the first 400, got " + first.size());
         must(second.size() == 100 && Collections.min(second) == 400, "only the new ones: " + second);
         System.out.println("{\"first\": " + first.size() + ", \"second\": " + second.size() + "}");
     }
 
-    static Set<Integer> share(String bootstrap, String topic, String group, String kind, int count) {
+    static List<KafkaConsumer<byte[], byte[]>> members(
+            String bootstrap, String topic, String group, String kind) {
         List<KafkaConsumer<byte[], byte[]>> members = new ArrayList<>();
-        Set<Integer> values = new TreeSet<>();
         for (String name : List.of("a", "b")) {
             Map<String, Object> how = new HashMap<>();
             how.put("group.id", group);
@@ -135,6 +142,12 @@ public class Client {
             member.subscribe(List.of(topic));
             members.add(member);
         }
+        return members;
+    }
+
+    /** Poll in turns until each of the two owns two partitions and `count` values have come. */
+    static void pollUntil(
+            List<KafkaConsumer<byte[], byte[]>> members, Set<Integer> values, int count) {
         long deadline = System.nanoTime() + PATIENCE.toNanos();
         int[] owned = {0, 0};
         while (values.size() < count || owned[0] != 2 || owned[1] != 2) {
@@ -147,11 +160,13 @@ public class Client {
                 owned[m] = members.get(m).assignment().size();
             }
         }
+    }
+
+    static void leave(List<KafkaConsumer<byte[], byte[]>> members) {
         for (KafkaConsumer<byte[], byte[]> member : members) {
             member.commitSync(PATIENCE);
             member.close(Duration.ofSeconds(20));
         }
-        return values;
     }
 
     // -- admin, limits, times ----------------------------------------------------------------
