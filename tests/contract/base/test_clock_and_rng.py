@@ -1,0 +1,42 @@
+"""Clock and Rng, real and fake: the same promises."""
+
+import pytest
+
+from tickertape.base.fakes import FakeClock, SeededRng
+from tickertape.base.ports import Clock, Rng
+from tickertape.base.world import SystemClock, SystemRng
+
+
+@pytest.fixture(params=[SystemRng, SeededRng])
+def rng(request: pytest.FixtureRequest) -> Rng:
+    made: Rng = request.param()
+    return made
+
+
+@pytest.fixture(params=[SystemClock, FakeClock])
+def clock(request: pytest.FixtureRequest) -> Clock:
+    made: Clock = request.param()
+    return made
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 7, 8, 9, 255, 256, 257])
+def test_below_stays_below_and_reaches_both_ends(rng: Rng, stop: int) -> None:
+    found = {rng.below(stop) for _ in range(40 * stop)}
+    assert found <= set(range(stop))
+    assert {0, stop - 1} <= found  # each missed with a chance of e^-40
+
+
+def test_a_token_has_its_length_and_is_not_the_last_one(rng: Rng) -> None:
+    assert rng.token(0) == b""
+    first, second = rng.token(16), rng.token(16)
+    assert len(first) == len(second) == 16
+    assert first != second
+
+
+def test_monotonic_time_never_goes_back(clock: Clock) -> None:
+    readings = [clock.monotonic_ms() for _ in range(100)]
+    assert readings == sorted(readings)
+
+
+def test_wall_time_is_milliseconds_since_1970(clock: Clock) -> None:
+    assert 1_600_000_000_000 < clock.now_ms() < 4_000_000_000_000
