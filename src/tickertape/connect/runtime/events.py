@@ -10,7 +10,7 @@ class Listener(Protocol):
     """Called from task threads; must be quick and must not raise."""
 
     def flushed(self, flush: Flush) -> None:
-        """The flush is complete and its offset committed."""
+        """The flush is complete and proven; its offset is committed, now or with the next one."""
         ...
 
     def noted(self, text: str) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Event
 
 from tickertape.base.ids import TopicPartition
@@ -190,7 +191,9 @@ class SinkTask:
             outcome = self._writer.catch_up(owned.reader.tp, owned.start)
             owned.behind = outcome is FlushOutcome.FENCED
             return outcome
-        outcome = self._writer.write(owned.pending[0])
+        flush, following = owned.pending[0], islice(owned.pending, 1, 2)
+        followed = any(later.start == flush.end + 1 for later in following)
+        outcome = self._writer.write(flush, followed=followed)
         if outcome is FlushOutcome.DONE:
             self._listener.flushed(owned.pending.popleft())
         return outcome

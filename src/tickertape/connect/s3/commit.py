@@ -67,13 +67,19 @@ class FlushWriter:
         self._store = store
         self._group = group
 
-    def write(self, flush: Flush) -> FlushOutcome:
-        """Do all four steps. ObjectStoreError and GroupError leave it to be repeated, or found."""
+    def write(self, flush: Flush, *, followed: bool = False) -> FlushOutcome:
+        """Do all four steps. ObjectStoreError and GroupError leave it to be repeated, or found.
+
+        ``followed``: a flush that starts at ``end + 1`` is written next. Its intent is a commit of
+        that very offset, so the last step is left to it.
+        """
         if self._record_intent(flush) is FlushOutcome.FENCED:
             return FlushOutcome.FENCED
         for built in flush.objects:
             flush = self._put_object(flush, built)
         self._put_manifest(flush)
+        if followed:
+            return FlushOutcome.DONE
         return self.catch_up(flush.tp, flush.end + 1)
 
     def _record_intent(self, flush: Flush) -> FlushOutcome:
