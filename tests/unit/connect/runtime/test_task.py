@@ -192,6 +192,30 @@ def test_other_records_under_our_name_are_not_overwritten() -> None:
     assert bench.committed.offset == 0
 
 
+def test_a_manifest_of_another_flush_is_not_overwritten() -> None:
+    bench = Bench()
+    bench.produce(3)
+    bench.run()
+    key = "_tickertape/v1/manifest/s3-sink/ticks/0/00000000000000000000.json"
+    other = Bench(replace(SETTINGS, flush_size=4))
+    other.produce(4)
+
+    class TooLate(FakeSource):
+        """The other manifest appears after the assignment."""
+
+        def poll(self, records_max: int, timeout_ms: int) -> Sequence[Arrival]:
+            if self.mine:
+                other.store.objects[key] = bench.store.objects[key]
+            return super().poll(records_max, timeout_ms)
+
+    other.source = TooLate(other.cluster)
+    with pytest.raises(
+        StorageError, match=r"describes another flush of ticks-0: got offsets 0\.\.2"
+    ):
+        other.run()
+    assert other.committed.offset == 0
+
+
 def test_the_same_lines_in_another_compression_are_taken_over() -> None:
     bench = Bench()
     bench.produce(3)
