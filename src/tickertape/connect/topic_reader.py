@@ -35,7 +35,7 @@ _TUNING: Final[dict[str, str | int | bool]] = {
 
 def described_topic_id(kafka: Mapping[str, Any], topic: str, timeout_s: float) -> str:
     """A topic's id in Kafka's own spelling; "" before Kafka 3.1 and where we may not describe."""
-    admin = AdminClient(dict(kafka))
+    admin = AdminClient({"log_level": 0, **kafka})
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)
         found = described[topic].result().topic_id
