@@ -237,6 +237,20 @@ def test_a_paused_partition_brings_nothing_until_it_is_resumed(
     reader.until(lambda: len(reader.read[first]) == 2)
 
 
+def test_pausing_amid_records_that_were_fetched_ahead_loses_none(
+    place: Place, reader: Reader
+) -> None:
+    tp = place.tp(0)
+    place.produce(0, *(b"%d" % number for number in range(3_000)))
+    for _ in range(20):
+        reader.poll(records_max=70)
+        if tp in reader.mine:
+            reader.source.pause(tp)
+            reader.source.resume(tp)
+    reader.until(lambda: len(reader.read.get(tp, ())) >= 3_000)
+    assert [row[0] for row in reader.read[tp]] == list(range(3_000))
+
+
 def test_bounds_are_log_start_and_high_watermark(place: Place, reader: Reader) -> None:
     place.produce(1, b"a", b"b")
     assert reader.source.bounds(place.tp(0)) == (0, 0)
