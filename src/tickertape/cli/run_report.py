@@ -98,10 +98,11 @@ def _grounds(report: Report) -> str:
 
 def finding_line(finding: Finding) -> str:
     """``missing: partition 0, offsets 3-5: the object that holds them is gone (KEY)``."""
-    where = "" if finding.partition is None else f" partition {finding.partition}"
-    offsets = f", offsets {spelled(finding.runs)}" if finding.runs else ""
+    where = [] if finding.partition is None else [f"partition {finding.partition}"]
+    where += [f"offsets {spelled(finding.runs)}"] if finding.runs else []
     keys = f" ({', '.join(finding.keys)})" if finding.keys else ""
-    return f"{finding.kind}:{where}{offsets}: {finding.reason}{keys}"
+    parts = [finding.kind, ", ".join(where), finding.reason]
+    return ": ".join(filter(None, parts)) + keys
 
 
 class Console:
