@@ -21,7 +21,6 @@ from tickertape.cli.run_report import Console, document, table
 from tickertape.connect.feed.rows import RowOptions
 
 _CHECK_FAILED: Final = 3
-_SPEEDS: Final = ("max", "1x", "10x")
 
 
 @click.command()
