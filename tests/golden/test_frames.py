@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tickertape.wire import fetch, produce
+from tickertape.wire import fetch, metadata, produce
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.batch import crc_ok, read_batch_header
 from tickertape.wire.frame import read_request_header, write_request_header
@@ -16,7 +16,6 @@ from tickertape.wire.schema.join_group import JoinGroupRequest
 
 FRAMES = sorted((Path(__file__).parent / "frames").glob("*.hex"))
 CLIENTS = {"librdkafka-2", "aiokafka-0", "kafka-python-3", "java-4"}
-HOT = {"produce", "fetch"}
 
 
 def load(path: Path) -> tuple[str, int, bytes]:
@@ -50,6 +49,9 @@ def test_frame_decodes_whole_and_encodes_the_same(path: Path) -> None:
         body = produce.write_produce_request(version, request)
     elif api == "fetch":
         body = fetch.write_fetch_request(version, fetch.read_fetch_request(frame, at, version))
+    elif api == "metadata":
+        ask = metadata.read_metadata_request(memoryview(frame), at, version)
+        body = metadata.write_metadata_request(version, ask)
     else:
         message, end = message_class(api).decode(memoryview(frame), at, version)
         assert end == len(frame)

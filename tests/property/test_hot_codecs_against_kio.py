@@ -1,9 +1,10 @@
-"""Produce and Fetch, written by hand, against kio: same bytes and values in every version."""
+"""Produce, Fetch and Metadata, by hand, against kio: same bytes and values in every version."""
 
 import contextlib
 import datetime as dt
 import importlib
 import io
+import uuid
 from typing import Any
 
 import pytest
@@ -14,10 +15,19 @@ from kio.serial import entity_reader, entity_writer
 from kio.static.primitive import i32Timedelta
 
 from tickertape.wire import fetch as f
+from tickertape.wire import metadata as md
 from tickertape.wire import produce as p
 from tickertape.wire.fetch import FetchedPartition, FetchPartition, FetchRequest, FetchResponse
+from tickertape.wire.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
 from tickertape.wire.parts import FileSlice, part_bytes, part_size
-from tickertape.wire.primitives import DecodeError
+from tickertape.wire.primitives import ZERO_UUID, DecodeError
 from tickertape.wire.produce import (
     PartitionProduce,
     PartitionProduced,
@@ -27,6 +37,7 @@ from tickertape.wire.produce import (
 
 PRODUCE_VERSIONS = range(3, 13)
 FETCH_VERSIONS = range(4, 13)
+METADATA_VERSIONS = range(13)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 I8 = st.integers(-128, 127)
@@ -70,6 +81,10 @@ def refuses_every_prefix(read: Any, data: bytes, version: int) -> None:  # noqa:
     for end in range(len(data)):
         with pytest.raises(DecodeError):
             read(memoryview(data)[:end], 0, version)
+
+
+def refuses_all_but_itself(read: Any, data: bytes, version: int) -> None:  # noqa: ANN401  # same
+    refuses_every_prefix(read, data, version)
     with pytest.raises(DecodeError, match="ends at byte"):
         read(memoryview(data + b"\0"), 0, version)
 
@@ -140,7 +155,7 @@ def test_produce_request_cut_short(version: int) -> None:
     one = PartitionProduce(0, memoryview(b"batch"))
     request = ProduceRequest("txn", -1, 30_000, [("ticks", [one, PartitionProduce(1, None)])])
     data = p.write_produce_request(version, request)
-    refuses_every_prefix(p.read_produce_request, data, version)
+    refuses_all_but_itself(p.read_produce_request, data, version)
 
 
 def test_produced_records_are_views_into_the_frame() -> None:
@@ -197,7 +212,7 @@ def test_produce_response(version: int, response: ProduceResponse) -> None:
 def test_produce_response_cut_short(version: int) -> None:
     ones = [PartitionProduced(0, 0, 5, -1, 0), PartitionProduced(1, 87, error_message="bad")]
     data = p.write_produce_response(version, [("ticks", ones)])
-    refuses_every_prefix(p.read_produce_response, data, version)
+    refuses_all_but_itself(p.read_produce_response, data, version)
 
 
 @pytest.mark.parametrize("version", range(8, 13))
@@ -310,7 +325,7 @@ def test_fetch_request(version: int, request: FetchRequest) -> None:
 @pytest.mark.parametrize("version", FETCH_VERSIONS)
 def test_fetch_request_cut_short(version: int) -> None:
     request = FetchRequest(topics=[("t", [FetchPartition(3)])], forgotten=[("u", [1, 2])])
-    refuses_every_prefix(f.read_fetch_request, f.write_fetch_request(version, request), version)
+    refuses_all_but_itself(f.read_fetch_request, f.write_fetch_request(version, request), version)
 
 
 def test_fetch_request_of_a_clustered_reader_is_read() -> None:
@@ -420,7 +435,7 @@ def test_fetch_response_cut_short(version: int) -> None:
     one = FetchedPartition(0, 0, 9, 9, 0, [(1, 2)], [b"batch"], 5, (3, 4))
     parts = f.write_fetch_response(version, [("t", [one, FetchedPartition(1)])])
     data = b"".join(map(part_bytes, parts))
-    refuses_every_prefix(f.read_fetch_response, data, version)
+    refuses_all_but_itself(f.read_fetch_response, data, version)
 
 
 @pytest.mark.parametrize("version", FETCH_VERSIONS)
@@ -436,6 +451,242 @@ def test_records_are_passed_through_and_never_copied(version: int) -> None:
     assert f.records_of(response.topics[0][1][0]) == b"0123456789" * 5 + blob
 
 
+# Metadata ----------------------------------------------------------------------------------------
+
+NODES = st.lists(I32, max_size=3).map(tuple)
+METADATA_REQUEST = st.builds(
+    MetadataRequest,
+    topics=st.none()
+    | st.lists(st.builds(MetadataRequestTopic, st.none() | TEXT, st.uuids() | st.just(ZERO_UUID))),
+    allow_auto_topic_creation=st.booleans(),
+    include_cluster_authorized_operations=st.booleans(),
+    include_topic_authorized_operations=st.booleans(),
+)
+METADATA_PARTITION = st.builds(
+    MetadataResponsePartition, ERRORS, I32, I32, I32, NODES, NODES, NODES
+) | st.builds(  # what a broker alone has
+    MetadataResponsePartition, ERRORS, I32, I32, I32, st.tuples(I32), st.tuples(I32)
+)
+METADATA_RESPONSE = st.builds(
+    MetadataResponse,
+    brokers=st.lists(st.builds(MetadataResponseBroker, I32, TEXT, I32, st.none() | TEXT)),
+    topics=st.lists(
+        st.builds(
+            MetadataResponseTopic,
+            ERRORS,
+            st.none() | TEXT,
+            st.lists(METADATA_PARTITION, max_size=3),
+            topic_id=st.uuids() | st.just(ZERO_UUID),
+            is_internal=st.booleans(),
+            topic_authorized_operations=I32,
+        ),
+        max_size=3,
+    ),
+    cluster_id=st.none() | TEXT,
+    controller_id=I32,
+    cluster_authorized_operations=I32,
+    throttle_time_ms=I32,
+)
+
+
+def kio_id(topic_id: uuid.UUID) -> uuid.UUID | None:
+    """kio says None for the zero uuid."""
+    return None if topic_id == ZERO_UUID else topic_id
+
+
+def metadata_request_as_of(version: int, request: MetadataRequest) -> MetadataRequest:
+    """What of a request that version can say."""
+    for topic in request.topics or ():
+        topic.topic_id = topic.topic_id if version >= 10 else ZERO_UUID
+        topic.name = topic.name if version >= 10 else topic.name or ""
+    if version == 0:
+        request.topics = request.topics or []
+    if version < 4:
+        request.allow_auto_topic_creation = True
+    if not 8 <= version <= 10:
+        request.include_cluster_authorized_operations = False
+    if version < 8:
+        request.include_topic_authorized_operations = False
+    return request
+
+
+def kio_metadata_request(version: int, request: MetadataRequest) -> Any:  # noqa: ANN401  # by version
+    k = kio("metadata", version, "request")
+    topics_ = request.topics
+    return known(
+        k.MetadataRequest,
+        topics=None
+        if topics_ is None
+        else tuple(
+            known(k.MetadataRequestTopic, topic_id=kio_id(topic.topic_id), name=topic.name)
+            for topic in topics_
+        ),
+        allow_auto_topic_creation=request.allow_auto_topic_creation,
+        include_cluster_authorized_operations=request.include_cluster_authorized_operations,
+        include_topic_authorized_operations=request.include_topic_authorized_operations,
+    )
+
+
+@pytest.mark.parametrize("version", METADATA_VERSIONS)
+@given(request=METADATA_REQUEST)
+def test_metadata_request(version: int, request: MetadataRequest) -> None:
+    data = md.write_metadata_request(version, request)
+    left = metadata_request_as_of(version, request)
+    assert data == kio_bytes(kio_metadata_request(version, left))
+    assert md.read_metadata_request(memoryview(b"xy" + data), 2, version) == left
+
+
+@pytest.mark.parametrize("version", METADATA_VERSIONS)
+def test_metadata_request_cut_short(version: int) -> None:
+    request = MetadataRequest([MetadataRequestTopic("ticks"), MetadataRequestTopic("quotes")])
+    data = md.write_metadata_request(version, request)
+    refuses_every_prefix(md.read_metadata_request, data, version)
+
+
+def test_librdkafka_asks_for_all_topics_with_a_null_of_four_bytes() -> None:
+    """As librdkafka 2.16 sends it in v12: three of its four zero bytes push the rest out."""
+    request = md.read_metadata_request(bytes.fromhex("00000000 01 00 00"), 0, 12)
+    assert request == MetadataRequest(None, allow_auto_topic_creation=False)
+
+
+def test_who_asks_for_all_topics() -> None:
+    for version in METADATA_VERSIONS:
+        data = md.write_metadata_request(version, MetadataRequest(None))
+        assert md.wants_all(md.read_metadata_request(data, 0, version), version)
+    assert md.wants_all(MetadataRequest([]), 0)
+    assert not md.wants_all(MetadataRequest([]), 1)
+    assert not md.wants_all(MetadataRequest([MetadataRequestTopic("t")]), 0)
+
+
+def metadata_response_as_of(version: int, response: MetadataResponse) -> MetadataResponse:
+    """What of a response that version can say."""
+    plain = MetadataResponse([], [])
+    if version < 1:
+        response.controller_id = plain.controller_id
+    if version < 2:
+        response.cluster_id = None
+    if version < 3:
+        response.throttle_time_ms = 0
+    if not 8 <= version <= 10:
+        response.cluster_authorized_operations = plain.cluster_authorized_operations
+    for broker in response.brokers:
+        broker.rack = broker.rack if version >= 1 else None
+    for topic in response.topics:
+        topic.name = topic.name if version >= 12 else topic.name or ""
+        topic.topic_id = topic.topic_id if version >= 10 else ZERO_UUID
+        topic.is_internal = topic.is_internal and version >= 1
+        topic.topic_authorized_operations = (
+            topic.topic_authorized_operations if version >= 8 else md.NOT_ASKED
+        )
+        for one in topic.partitions:
+            one.leader_epoch = one.leader_epoch if version >= 7 else -1
+            one.offline_replicas = one.offline_replicas if version >= 5 else ()
+    return response
+
+
+def kio_metadata_topic(k: Any, topic: MetadataResponseTopic) -> Any:  # noqa: ANN401  # by version
+    return known(
+        k.MetadataResponseTopic,
+        error_code=ErrorCode(topic.error_code),
+        name=topic.name,
+        topic_id=kio_id(topic.topic_id),
+        is_internal=topic.is_internal,
+        topic_authorized_operations=topic.topic_authorized_operations,
+        partitions=tuple(
+            known(
+                k.MetadataResponsePartition,
+                error_code=ErrorCode(one.error_code),
+                partition_index=one.partition_index,
+                leader_id=one.leader_id,
+                leader_epoch=one.leader_epoch,
+                replica_nodes=one.replica_nodes,
+                isr_nodes=one.isr_nodes,
+                offline_replicas=one.offline_replicas,
+            )
+            for one in topic.partitions
+        ),
+    )
+
+
+def kio_metadata_response(version: int, response: MetadataResponse) -> Any:  # noqa: ANN401  # same
+    k = kio("metadata", version, "response")
+    return known(
+        k.MetadataResponse,
+        throttle_time=ms(response.throttle_time_ms),
+        brokers=tuple(
+            known(
+                k.MetadataResponseBroker,
+                node_id=one.node_id,
+                host=one.host,
+                port=one.port,
+                rack=one.rack,
+            )
+            for one in response.brokers
+        ),
+        cluster_id=response.cluster_id,
+        controller_id=response.controller_id,
+        cluster_authorized_operations=response.cluster_authorized_operations,
+        topics=tuple(kio_metadata_topic(k, topic) for topic in response.topics),
+    )
+
+
+@pytest.mark.parametrize("version", METADATA_VERSIONS)
+@given(response=METADATA_RESPONSE)
+def test_metadata_response(version: int, response: MetadataResponse) -> None:
+    data = md.write_metadata_response(version, response)
+    left = metadata_response_as_of(version, response)
+    assert data == kio_bytes(kio_metadata_response(version, left))
+    assert md.read_metadata_response(memoryview(b"xy" + data), 2, version) == left
+
+
+@pytest.mark.parametrize("version", METADATA_VERSIONS)
+def test_metadata_response_cut_short(version: int) -> None:
+    alone = MetadataResponsePartition(0, 0, 1, 7, (1,), (1,))
+    three = MetadataResponsePartition(5, 1, -1, 7, (1, 2, 3), (1, 2), (3,))
+    topics_ = [MetadataResponseTopic(0, "ticks", [alone, three]), MetadataResponseTopic(3, "u", [])]
+    brokers = [MetadataResponseBroker(1, "a", 9092), MetadataResponseBroker(2, "b", 9092, "r")]
+    response = MetadataResponse(brokers, topics_, cluster_id="c", controller_id=1)
+    data = md.write_metadata_response(version, response)
+    refuses_all_but_itself(md.read_metadata_response, data, version)
+
+
+@pytest.mark.parametrize("version", METADATA_VERSIONS)
+def test_metadata_of_more_replicas_than_one_byte_counts(version: int) -> None:
+    nodes = tuple(range(200))
+    one = MetadataResponsePartition(0, 0, 1, -1, nodes, nodes[:130])
+    response = MetadataResponse([], [MetadataResponseTopic(0, "t", [one])])
+    data = md.write_metadata_response(version, response)
+    assert data == kio_bytes(kio_metadata_response(version, response))
+    assert md.read_metadata_response(data, 0, version) == response
+
+
+def test_metadata_tags_of_others_are_skipped() -> None:
+    tag = bytes.fromhex("01 63 02 ffff")
+    request = MetadataRequest([MetadataRequestTopic("t")])
+    data = md.write_metadata_request(12, request)
+    assert data.endswith(b"\0\x01\0\0")  # the topic's tags, two flags, our own tags
+    data = data[:-4] + tag + data[-3:-1] + tag
+    assert md.read_metadata_request(data, 0, 12) == request
+
+
+@pytest.mark.parametrize("version", [0, 8, 12])
+def test_a_lie_about_a_metadata_count_costs_nothing(version: int) -> None:
+    lie = b"\x7f\xff\xff\xff" if version < 9 else b"\xff\xff\xff\xff\x0f"
+    with pytest.raises(DecodeError, match="elements"):
+        md.read_metadata_request(lie, 0, version)
+    throttle = b"" if version < 3 else bytes(4)
+    with pytest.raises(DecodeError, match="elements"):
+        md.read_metadata_response(throttle + lie, 0, version)
+    one = MetadataResponsePartition(0, 0, 1, -1, (0x11223344,), ())
+    response = MetadataResponse([], [MetadataResponseTopic(0, "t", [one])])
+    data = md.write_metadata_response(version, response)
+    count = b"\x02" if version >= 9 else b"\0\0\0\x01"
+    assert count + b"\x11\x22\x33\x44" in data
+    data = data.replace(count + b"\x11\x22\x33\x44", lie)
+    with pytest.raises(DecodeError, match="elements"):
+        md.read_metadata_response(data, 0, version)
+
+
 @pytest.mark.parametrize(
     ("read", "versions"),
     [
@@ -443,9 +694,11 @@ def test_records_are_passed_through_and_never_copied(version: int) -> None:
         (p.read_produce_response, PRODUCE_VERSIONS),
         (f.read_fetch_request, FETCH_VERSIONS),
         (f.read_fetch_response, FETCH_VERSIONS),
+        (md.read_metadata_request, METADATA_VERSIONS),
+        (md.read_metadata_response, METADATA_VERSIONS),
     ],
 )
-@given(data=st.binary(max_size=90), pick=st.integers(0, 9))
+@given(data=st.binary(max_size=90), pick=st.integers(0, 12))
 def test_any_bytes_are_a_value_or_a_decode_error(
     read: Any,  # noqa: ANN401  # any of the readers
     versions: range,

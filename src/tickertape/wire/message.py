@@ -1,4 +1,4 @@
-"""The base classes of every generated message: a bag of fields, and a message with its versions.
+"""The base classes of messages: a bag of fields, and a generated message with its versions.
 
 A message is one class for all its versions. Fields that a version lacks keep their default when
 decoding and are left out, silently, when encoding. Classes are plain and slotted because making a
@@ -33,6 +33,15 @@ class Fields:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
         return f"{type(self).__name__}({fields})"
 
+
+class Message(Fields):
+    """A generated request, response or stored record, whole."""
+
+    __slots__ = ()
+
+    VERSIONS: ClassVar[tuple[int, int]]
+    """The first and the last version, inclusive."""
+
     @classmethod
     def read(cls, buf: Buffer, at: int, version: int) -> tuple[Self, int]:
         """Decode from ``at``; may raise any of BAD_BYTES, so call ``decode`` from outside."""
@@ -41,15 +50,6 @@ class Fields:
     def write(self, out: bytearray, version: int) -> None:
         """Append the bytes of this version."""
         raise NotImplementedError
-
-
-class Message(Fields):
-    """A request, a response or a stored record, whole."""
-
-    __slots__ = ()
-
-    VERSIONS: ClassVar[tuple[int, int]]
-    """The first and the last version, inclusive."""
 
     @classmethod
     def decode(cls, buf: Buffer, at: int, version: int) -> tuple[Self, int]:

@@ -14,11 +14,15 @@ from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.fetch import FetchPartition, FetchRequest, write_fetch_request
 from tickertape.wire.frame import RequestHeader, write_request_header
 from tickertape.wire.message import Message
+from tickertape.wire.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    write_metadata_request,
+)
 from tickertape.wire.produce import PartitionProduce, ProduceRequest, write_produce_request
 from tickertape.wire.schema.create_topics import CreatableTopic, CreateTopicsRequest
 from tickertape.wire.schema.find_coordinator import FindCoordinatorRequest
 from tickertape.wire.schema.join_group import JoinGroupRequest, JoinGroupRequestProtocol
-from tickertape.wire.schema.metadata import MetadataRequest, MetadataRequestTopic
 from tickertape.wire.schema.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -65,7 +69,6 @@ def header(key: int, version: int) -> bytes:
 def messages() -> list[tuple[ApiKey, int, Message]]:
     part = OffsetCommitRequestPartition(partition_index=0, committed_offset=1)
     return [
-        (ApiKey.METADATA, 9, MetadataRequest(topics=[MetadataRequestTopic(name=TOPIC)])),
         (
             ApiKey.CREATE_TOPICS,
             5,
@@ -102,6 +105,9 @@ def messages() -> list[tuple[ApiKey, int, Message]]:
 
 def good_frames() -> list[bytes]:
     frames = [header(key, version) + m.encode(version) for key, version, m in messages()]
+    for version in (5, 12):
+        named = MetadataRequest([MetadataRequestTopic(TOPIC)])
+        frames.append(header(ApiKey.METADATA, version) + write_metadata_request(version, named))
     for version in (3, 9):
         view = memoryview(batch("c", producer_id=5, producer_epoch=0, base_sequence=0))
         ask = ProduceRequest(None, -1, 1_000, [(TOPIC, [PartitionProduce(0, view)])])

@@ -12,15 +12,6 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from tickertape.base.errors import MisuseError
 from tickertape.wire import schema
 from tickertape.wire.message import Message
-from tickertape.wire.metadata import (
-    MetadataRequest,
-    MetadataResponse,
-    read_metadata_request,
-    read_metadata_response,
-    wants_all,
-    write_metadata_request,
-    write_metadata_response,
-)
 from tickertape.wire.primitives import DecodeError
 from tickertape.wire.schema.api_versions import ApiVersionsResponse
 from tickertape.wire.schema.consumer_protocol import (
@@ -96,16 +87,6 @@ def test_a_known_tagged_field_of_the_wrong_size_is_refused() -> None:
     epoch_of_9_bytes = plain[:-1] + bytes.fromhex("01 01 09" + "00" * 9)
     with pytest.raises(DecodeError, match="tagged field 1"):
         ApiVersionsResponse.decode(epoch_of_9_bytes, 0, 3)
-
-
-def test_metadata_by_its_own_names() -> None:
-    for version in range(13):
-        request = MetadataRequest(topics=None) if version else MetadataRequest()
-        data = write_metadata_request(version, request)
-        assert wants_all(read_metadata_request(memoryview(data), 0, version), version)
-        answer = write_metadata_response(version, MetadataResponse(controller_id=1))
-        assert read_metadata_response(answer, 0, version).controller_id == (1 if version else -1)
-    assert not wants_all(MetadataRequest(topics=[]), 1)
 
 
 # Records of __consumer_offsets, byte for byte as Kafka 4.1's coordinator writes them --------------

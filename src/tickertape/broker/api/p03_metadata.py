@@ -16,13 +16,15 @@ from uuid import UUID
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.new_topics import name_refusal
-from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.outcome import Request
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
 from tickertape.broker.state.topics import Topic
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.frame import response_prefix
 from tickertape.wire.metadata import (
+    NOT_ASKED,
     MetadataRequest,
     MetadataRequestTopic,
     MetadataResponse,
@@ -31,9 +33,9 @@ from tickertape.wire.metadata import (
     MetadataResponseTopic,
     read_metadata_request,
     wants_all,
+    write_metadata_response,
 )
 
-_NOT_ASKED: Final = -(2**31)
 # Bits are Kafka's AclOperation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
 # cluster action 9, describe configs 10, alter configs 11, idempotent write 12.
 _TOPIC_OPERATIONS: Final = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
@@ -65,9 +67,11 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
         topics=topics,
         cluster_authorized_operations=_CLUSTER_OPERATIONS
         if ask.include_cluster_authorized_operations
-        else _NOT_ASKED,
+        else NOT_ASKED,
     )
-    answer(call, request.header, response)
+    header = request.header
+    prefix = response_prefix(header.api_key, header.api_version, header.correlation_id)
+    call.answer([prefix + write_metadata_response(header.api_version, response)])
 
 
 def _asked(
@@ -105,35 +109,24 @@ def _auto_create(broker: Broker, name: str, *, may_create: bool) -> Topic | Erro
 
 def _described(broker: Broker, topic: Topic, *, with_operations: bool) -> MetadataResponseTopic:
     node_id = broker.settings.node_id
+    nodes = (node_id,)
+    partitions = []
+    for index, partition in enumerate(topic.partitions):
+        epoch = 0 if partition is None else partition.log.leader_epoch
+        partitions.append(
+            MetadataResponsePartition(ErrorCode.NONE, index, node_id, epoch, nodes, nodes)
+        )
     return MetadataResponseTopic(
         error_code=ErrorCode.NONE,
         name=topic.name,
+        partitions=partitions,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
-        partitions=[
-            MetadataResponsePartition(
-                error_code=ErrorCode.NONE,
-                partition_index=index,
-                leader_id=node_id,
-                leader_epoch=0 if partition is None else partition.log.leader_epoch,
-                replica_nodes=[node_id],
-                isr_nodes=[node_id],
-                offline_replicas=[],
-            )
-            for index, partition in enumerate(topic.partitions)
-        ],
-        topic_authorized_operations=_TOPIC_OPERATIONS if with_operations else _NOT_ASKED,
+        topic_authorized_operations=_TOPIC_OPERATIONS if with_operations else NOT_ASKED,
     )
 
 
 def _refused(
     error: ErrorCode, name: str | None, topic_id: UUID = NO_TOPIC_ID
 ) -> MetadataResponseTopic:
-    return MetadataResponseTopic(
-        error_code=error,
-        name=name,
-        topic_id=topic_id,
-        is_internal=False,
-        partitions=[],
-        topic_authorized_operations=_NOT_ASKED,
-    )
+    return MetadataResponseTopic(error_code=error, name=name, partitions=[], topic_id=topic_id)

@@ -11,7 +11,11 @@ from tickertape.base.errors import PeerError
 from tickertape.base.ports import Clock
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.frame import RequestHeader, response_prefix, write_request_header
-from tickertape.wire.metadata import MetadataRequest, MetadataResponse
+from tickertape.wire.metadata import (
+    MetadataRequest,
+    read_metadata_response,
+    write_metadata_request,
+)
 from tickertape.wire.schema.api_versions import ApiVersionsRequest, ApiVersionsResponse
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -39,10 +43,9 @@ def probe(bootstrap: str, clock: Clock, timeout_s: float = 5.0) -> Health:
             answer = _ask(sock, ApiKey.API_VERSIONS, 0, ApiVersionsRequest().encode(0))
             versions, _ = ApiVersionsResponse.decode(answer, 0, 0)
             question = MetadataRequest(topics=None, allow_auto_topic_creation=False)
-            answer = _ask(
-                sock, ApiKey.METADATA, _METADATA_VERSION, question.encode(_METADATA_VERSION)
-            )
-            metadata, _ = MetadataResponse.decode(answer, 0, _METADATA_VERSION)
+            body = write_metadata_request(_METADATA_VERSION, question)
+            answer = _ask(sock, ApiKey.METADATA, _METADATA_VERSION, body)
+            metadata = read_metadata_response(answer, 0, _METADATA_VERSION)
     except OSError as error:
         raise PeerError(f"{bootstrap} does not answer: {error}") from error
     return Health(

@@ -11,6 +11,14 @@ from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import read_response_header
+from tickertape.wire.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseTopic,
+    read_metadata_response,
+    write_metadata_request,
+)
 from tickertape.wire.records import write_batch
 from tickertape.wire.schema.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from tickertape.wire.schema.create_topics import (
@@ -34,12 +42,6 @@ from tickertape.wire.schema.list_offsets import (
     ListOffsetsRequest,
     ListOffsetsResponse,
     ListOffsetsTopic,
-)
-from tickertape.wire.schema.metadata import (
-    MetadataRequest,
-    MetadataRequestTopic,
-    MetadataResponse,
-    MetadataResponseTopic,
 )
 from tickertape.wire.schema.offset_for_leader_epoch import (
     EpochEndOffset,
@@ -111,11 +113,18 @@ def test_cut_body_closes_the_connection(core: Core, key: int) -> None:
 # -- Metadata --------------------------------------------------------------------------------
 
 
+def ask_metadata(core: Core, version: int, ask: MetadataRequest) -> MetadataResponse:
+    """Send and read the answer, which must be exactly one response."""
+    frame = core.send(ApiKey.METADATA, version, write_metadata_request(version, ask)).frame
+    _, at = read_response_header(frame, ApiKey.METADATA, version)
+    return read_metadata_response(frame, at, version)
+
+
 def metadata(
     core: Core, *names: str, version: int = 12, **more: bool
 ) -> tuple[MetadataResponse, dict[str, MetadataResponseTopic]]:
     ask = MetadataRequest(topics=[MetadataRequestTopic(name=name) for name in names], **more)
-    response = core.ask(ApiKey.METADATA, version, ask, MetadataResponse)
+    response = ask_metadata(core, version, ask)
     return response, {topic.name or "": topic for topic in response.topics}
 
 
@@ -127,7 +136,7 @@ def test_metadata_creates_the_topic_and_names_this_broker(version: int) -> None:
     assert (broker.node_id, broker.host, broker.port) == (1, "example", 1234)
     assert topics["t"].error_code == 0
     assert [p.partition_index for p in topics["t"].partitions] == [0, 1, 2]
-    assert all(p.leader_id == 1 and p.isr_nodes == [1] for p in topics["t"].partitions)
+    assert all(p.leader_id == 1 and p.isr_nodes == (1,) for p in topics["t"].partitions)
     if version >= 2:
         assert response.cluster_id == core.broker.cluster_id != ""
     if version >= 10:
@@ -154,7 +163,7 @@ def test_metadata_refuses_bad_names(core: Core, name: str) -> None:
 def test_all_topics_by_null_and_in_version_0_by_an_empty_list(core: Core) -> None:
     core.create("a")
     core.create("b")
-    null = core.ask(ApiKey.METADATA, 12, MetadataRequest(topics=None), MetadataResponse)
+    null = ask_metadata(core, 12, MetadataRequest(topics=None))
     assert [topic.name for topic in null.topics] == ["a", "b"]
     assert len(metadata(core, version=0)[0].topics) == 2
     assert metadata(core, version=1)[0].topics == []
@@ -168,7 +177,7 @@ def test_metadata_by_id(core: Core) -> None:
         MetadataRequestTopic(name=None, topic_id=topic.topic_id),
         MetadataRequestTopic(name=None, topic_id=uuid.UUID(int=5)),
     ]
-    response = core.ask(ApiKey.METADATA, 12, MetadataRequest(topics=wanted), MetadataResponse)
+    response = ask_metadata(core, 12, MetadataRequest(topics=wanted))
     assert response.topics[0].name == "a"
     assert response.topics[1].error_code == ErrorCode.UNKNOWN_TOPIC_ID
 
