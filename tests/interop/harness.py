@@ -79,7 +79,7 @@ def create_topic(
     bootstrap: str, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None
 ) -> str:
     """Create a topic and return its name."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     topic = NewTopic(name, num_partitions=partitions, config=dict(config or {}))
     for created in admin.create_topics([topic], operation_timeout=PATIENCE_S).values():
         created.result(PATIENCE_S)

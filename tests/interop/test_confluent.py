@@ -181,7 +181,7 @@ def test_a_topic_is_created_by_the_first_produce(target: Broker) -> None:
 
 
 def test_topics_are_created_described_and_deleted(target: Broker) -> None:
-    admin = AdminClient({"bootstrap.servers": target.bootstrap})
+    admin = AdminClient({"bootstrap.servers": target.bootstrap, "log_level": 0})
     config = {"retention.ms": "3600000"}
     topic = create_topic(target.bootstrap, unique("admin"), partitions=3, config=config)
 
@@ -221,7 +221,7 @@ def test_a_topic_that_cannot_be_is_refused(
         replication_factor=replicas,
         config=config,
     )
-    admin = AdminClient({"bootstrap.servers": target.bootstrap})
+    admin = AdminClient({"bootstrap.servers": target.bootstrap, "log_level": 0})
     (created,) = admin.create_topics([topic]).values()
     with pytest.raises(KafkaException) as refused:
         created.result(PATIENCE_S)
