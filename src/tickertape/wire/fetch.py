@@ -124,17 +124,14 @@ _Fetched: TypeAlias = list[tuple[str, list[FetchedPartition]]]
 
 
 def read_fetch_request(buf: Buffer, at: int, version: int) -> FetchRequest:
-    """The request that begins at ``at``. DecodeError if it is damaged or has bytes left over."""
+    """The request that begins at ``at``. DecodeError if it is damaged."""
     try:
-        request, at = _read_request(buf, at, version)
+        return _read_request(buf, at, version)
     except BAD_BYTES as error:
         raise short(buf, at, error) from None
-    if at != len(buf):
-        raise DecodeError(f"fetch request ends at byte {at}, got {len(buf)} bytes")
-    return request
 
 
-def _read_request(buf: Buffer, at: int, version: int) -> tuple[FetchRequest, int]:
+def _read_request(buf: Buffer, at: int, version: int) -> FetchRequest:
     flexible = version >= FLEXIBLE_FROM
     head = _HEAD_V7 if version >= _SESSIONS_FROM else _HEAD_V4
     request = FetchRequest(*head.unpack_from(buf, at))
@@ -144,8 +141,8 @@ def _read_request(buf: Buffer, at: int, version: int) -> tuple[FetchRequest, int
     if version >= _RACK_FROM:
         request.rack_id, at = (read_compact_string if flexible else read_string)(buf, at)
     if flexible:
-        at = skip_tags(buf, at)
-    return request, at
+        skip_tags(buf, at)
+    return request
 
 
 def _read_wanted(buf: Buffer, at: int, version: int) -> tuple[_Wanted, int]:

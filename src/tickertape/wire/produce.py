@@ -89,21 +89,22 @@ _Produced: TypeAlias = list[tuple[str, list[PartitionProduced]]]
 
 
 def read_produce_request(buf: memoryview, at: int, version: int) -> ProduceRequest:
-    """The request that begins at ``at``. DecodeError if it is damaged or has bytes left over."""
+    """The request that begins at ``at``. DecodeError if it is damaged.
+
+    Leftover bytes are ignored, as Kafka does: real clients send them (librdkafka, in Metadata).
+    """
     try:
         if version >= FLEXIBLE_FROM:
             transactional_id, at = read_compact_nullable_string(buf, at)
             acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(buf, at)
             topics, at = _read_topics_compact(buf, at + 6)
-            at = skip_tags(buf, at)
+            skip_tags(buf, at)
         else:
             transactional_id, at = read_nullable_string(buf, at)
             acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(buf, at)
-            topics, at = _read_topics(buf, at + 6)
+            topics, _ = _read_topics(buf, at + 6)
     except BAD_BYTES as error:
         raise short(buf, at, error) from None
-    if at != len(buf):
-        raise DecodeError(f"produce request ends at byte {at}, got {len(buf)} bytes")
     return ProduceRequest(transactional_id, acks, timeout_ms, topics)
 
 
