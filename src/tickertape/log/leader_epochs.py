@@ -51,6 +51,11 @@ class LeaderEpochs:
         self.entries[: len(ended)] = [EpochStart(ended[-1].epoch, start_offset)]
         return True
 
+    def epoch_at(self, offset: int) -> int:
+        """The epoch that ``offset`` belongs to; UNDEFINED if it lies before all that are known."""
+        begun = (entry.epoch for entry in reversed(self.entries) if entry.start_offset <= offset)
+        return next(begun, UNDEFINED)
+
     def end_of(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """(largest epoch <= ``epoch`` that is known, the offset where it ends), or (-1, -1)."""
         if epoch == UNDEFINED or not self.entries or epoch > self.latest:

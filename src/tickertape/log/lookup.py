@@ -1,12 +1,12 @@
 """From timestamps to offsets. The only reads that look into record bodies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tickertape.log.segment import BatchAt, Segment
 from tickertape.wire.batch import read_batch_header
 from tickertape.wire.primitives import DecodeError
-from tickertape.wire.records import Record, read_records
+from tickertape.wire.records import Record, iter_records
 
 _DECODED_BYTES_MAX: Final = 128 << 20
 
@@ -62,10 +62,12 @@ def _newest_of(segment: Segment, start: int, end: int) -> tuple[int, int]:
     return best
 
 
-def _records(segment: Segment, batch: BatchAt) -> list[Record]:
+def _records(segment: Segment, batch: BatchAt) -> Iterator[Record]:
+    """One at a time: a small batch may decompress to very many."""
     stored = segment.file.pread(batch.position, batch.size)
     try:
-        return read_records(stored, 0, read_batch_header(stored, 0), bytes_max=_DECODED_BYTES_MAX)
+        header = read_batch_header(stored, 0)
+        yield from iter_records(stored, 0, header, bytes_max=_DECODED_BYTES_MAX)
     except DecodeError:
         # The producer's own nonsense inside an intact batch: the header is all there is to know.
-        return [Record(batch.base_offset, batch.max_timestamp, None, None, ())]
+        yield Record(batch.base_offset, batch.max_timestamp, None, None, ())

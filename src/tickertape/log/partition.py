@@ -81,6 +81,7 @@ class PartitionLog:
         self._ticket: SyncTicket | None = None
         self._job: CompactionJob | None = None
         self._times: CleaningTimes | None = None
+        self._abandoned = False
         self.configure(config)
 
     @classmethod
@@ -152,6 +153,8 @@ class PartitionLog:
     @property
     def is_dirty(self) -> bool:
         """True if ``begin_sync`` would have something to do."""
+        if self._abandoned:
+            return False
         if self._end > self._synced or self._folders:
             return True
         return bool(self._writes) and not self._writes_stuck
@@ -164,6 +167,10 @@ class PartitionLog:
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(epoch, end offset) of the newest epoch <= ``epoch``; (-1, -1) if unknown (KIP-279)."""
         return self._epochs.end_of(epoch, self._durable)
+
+    def epoch_at(self, offset: int) -> int:
+        """The leader epoch that the record at ``offset`` has, or will get; -1 if unknown."""
+        return self._epochs.epoch_at(offset)
 
     def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
         """(offset, timestamp) of the first durable record at or after ``timestamp_ms``."""
@@ -308,6 +315,8 @@ class PartitionLog:
         if ticket is not self._ticket:
             raise MisuseError(f"{self.folder}: this is not the ticket that is out")
         self._ticket = None
+        if self._abandoned:
+            return
         if not ok:
             self.failed = f"{self.folder}: {reason}"
         if self.failed is not None:
@@ -354,7 +363,8 @@ class PartitionLog:
                 stop = segment.size if whole else segment.position_of_end(below)
                 found = _slice(segment, offset, max_bytes, stop, at_least_one=at_least_one)
                 if found is not None:
-                    return found
+                    followed = number < len(segments) and segments[number].base_offset < below
+                    return found._replace(more=True) if followed else found
         except StorageError as error:
             return ReadResult(ErrorCode.KAFKA_STORAGE_ERROR, [], 0, str(error))
         return ReadResult(_NONE, [], 0)
@@ -488,6 +498,8 @@ class PartitionLog:
         if job is not self._job:
             raise MisuseError(f"{self.folder}: this is not the compaction that is out")
         self._job = None
+        if self._abandoned:
+            return None
         kept = {id(segment) for segment in self._segments}
         stale = any(id(segment) not in kept for group in job.groups for segment in group)
         if job.failure is not None or stale or self.failed is not None:
@@ -520,6 +532,16 @@ class PartitionLog:
         return job
 
     # -- the end
+
+    def abandon(self) -> None:
+        """The topic is deleted: from now on another log may have this folder's name.
+
+        So nothing more is written by name, not even by a ticket or a job that is out. A sync or a
+        response may still use the open files; they close with the last.
+        """
+        self._abandoned = True
+        if self._ticket is not None:
+            self._ticket.writes.clear()
 
     def close(self, clean: bool) -> None:  # noqa: FBT001  # how the data directory is marked
         """The last call. ``clean``: complete, sync and release the files.
@@ -572,5 +594,6 @@ def _slice(
     if not size and at_least_one:
         size = next(segment.batches(start)).size
     if not size:
-        return ReadResult(_NONE, [], 0)
-    return ReadResult(_NONE, [FileSlice(segment.file, start, size)], size)
+        return ReadResult(_NONE, [], 0, more=True)
+    more = start + size < stop
+    return ReadResult(_NONE, [FileSlice(segment.file, start, size)], size, more=more)

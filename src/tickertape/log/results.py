@@ -25,12 +25,13 @@ class AppendResult(NamedTuple):
 
 
 class ReadResult(NamedTuple):
-    """Whole record batches, ``size`` bytes in all."""
+    """Whole record batches, ``size`` bytes in all; ``more`` says that others follow at once."""
 
     error: ErrorCode
     parts: list[Part]
     size: int
     message: str | None = None
+    more: bool = False
 
 
 @dataclass(slots=True, eq=False)

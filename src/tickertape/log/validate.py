@@ -14,7 +14,7 @@ from tickertape.log.results import AppendResult
 from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD, read_batch_header
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.primitives import DecodeError
-from tickertape.wire.records import read_records
+from tickertape.wire.records import iter_records
 
 Header = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 """As ``wire.batch.BATCH_HEADER`` unpacks it."""
@@ -95,6 +95,8 @@ def refuse_header(header: Header, config: LogConfig, now_ms: int) -> AppendResul
     if ahead > config.message_timestamp_after_max_ms or (
         header[7] >= 0 and now_ms - header[7] > config.message_timestamp_before_max_ms
     ):
+        if config.message_timestamp_type == "LogAppendTime":
+            return None  # the client's times are about to be replaced
         return refused(
             ErrorCode.INVALID_TIMESTAMP,
             f"timestamps {header[7]} to {header[8]} are too far from now, {now_ms}",
@@ -120,10 +122,11 @@ def _refuse_attributes(attributes: int) -> AppendResult | None:
 def refuse_keyless(batch: memoryview, bytes_max: int) -> AppendResult | None:
     """None if every record has a key: compaction needs one."""
     try:
-        records = read_records(batch, 0, read_batch_header(batch, 0), bytes_max=bytes_max)
+        records = iter_records(batch, 0, read_batch_header(batch, 0), bytes_max=bytes_max)
+        keyless = sum(record.key is None for record in records)  # all of them: are they sound?
     except DecodeError as error:
         return refused(ErrorCode.INVALID_RECORD, str(error))
-    if any(record.key is None for record in records):
+    if keyless:
         return refused(
             ErrorCode.INVALID_RECORD, "a compacted topic cannot take a record without a key"
         )

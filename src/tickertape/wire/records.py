@@ -6,7 +6,7 @@ broker gives every record the batch's time.
 Source: org.apache.kafka.common.record.DefaultRecord, DefaultRecordBatch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,15 @@ class Record:
 
 
 def read_records(buf: Buffer, at: int, header: BatchHeader, *, bytes_max: int) -> list[Record]:
-    """Every record of the batch at ``at``; ``bytes_max`` bounds what decompression may yield.
+    """All that ``iter_records`` yields, or its DecodeError."""
+    return list(iter_records(buf, at, header, bytes_max=bytes_max))
+
+
+def iter_records(buf: Buffer, at: int, header: BatchHeader, *, bytes_max: int) -> Iterator[Record]:
+    """Each record of the batch at ``at``; ``bytes_max`` bounds what decompression may yield.
+
+    A record in memory is many times its size in the batch, so those who do not keep them all take
+    them one at a time: a hostile batch of 1 MB holds millions.
 
     DecodeError if the batch is cut short, its content is damaged or too large, or the records are
     not exactly as many as the header says. The CRC is the caller's to check.
@@ -65,15 +73,14 @@ def read_records(buf: Buffer, at: int, header: BatchHeader, *, bytes_max: int) -
     if header.record_count > len(content):
         raise DecodeError(f"{header.record_count} records claimed in {len(content)} bytes")
     try:
-        return _read_all(content, header)
+        yield from _read_all(content, header)
     except BAD_BYTES as error:
         raise short(content, 0, error) from None
 
 
-def _read_all(content: bytes, header: BatchHeader) -> list[Record]:
+def _read_all(content: bytes, header: BatchHeader) -> Iterator[Record]:
     fixed_time = header.max_timestamp if header.is_log_append_time else None
     base_offset, base_time = header.base_offset, header.base_timestamp
-    records = []
     position = 0
     for _ in range(header.record_count):
         size, at = read_varint(content, position)
@@ -88,11 +95,10 @@ def _read_all(content: bytes, header: BatchHeader) -> list[Record]:
         if at != end:
             raise DecodeError(f"record ends at byte {at}, its size says {end}")
         timestamp = base_time + time_delta if fixed_time is None else fixed_time
-        records.append(Record(base_offset + offset_delta, timestamp, key, value, headers))
+        yield Record(base_offset + offset_delta, timestamp, key, value, headers)
         position = end
     if position != len(content):
         raise DecodeError(f"{len(content) - position} bytes after the last record of the batch")
-    return records
 
 
 def _read_blob(content: bytes, at: int) -> tuple[bytes | None, int]:

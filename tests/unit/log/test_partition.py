@@ -105,6 +105,12 @@ def test_timestamps_too_far_from_now_are_refused() -> None:
     assert log.append(produced(b"x", timestamp=NOW - 100), NOW).error is ErrorCode.NONE
 
 
+def test_times_that_the_broker_replaces_may_be_any() -> None:
+    _, log = new_log(LogConfig(message_timestamp_type="LogAppendTime"))
+    assert log.append(produced(b"x", timestamp=NOW + 10**9), NOW).error is ErrorCode.NONE
+    assert [record.timestamp for record in records(log)] == [NOW]
+
+
 def test_log_append_time_is_stamped_and_signed_again() -> None:
     _, log = new_log(LogConfig(message_timestamp_type="LogAppendTime"))
     batch = produced(b"x", b"y", producer=(4, 0, 0), timestamp=1)

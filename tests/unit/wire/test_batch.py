@@ -19,7 +19,7 @@ from tickertape.wire.batch import (
     write_batch_header,
 )
 from tickertape.wire.primitives import DecodeError
-from tickertape.wire.records import Record, read_records, write_batch
+from tickertape.wire.records import Record, iter_records, read_records, write_batch
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "batches"
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -86,6 +86,18 @@ def test_java_commit_marker() -> None:
     (record,) = read_records(data, 0, header, bytes_max=100)
     assert record.key == b"\0\0\0\1"
     assert record.value == b"\0\0\0\0\0\x08"
+
+
+def test_records_are_read_one_at_a_time() -> None:
+    data = bytearray(write_batch([Record(n, START, b"k", b"v") for n in range(3)]))
+    data[-8:] = bytes(8)  # the last record is damaged
+    header = read_batch_header(data, 0)
+    found = iter_records(data, 0, header, bytes_max=100)
+    assert [next(found).offset, next(found).offset] == [0, 1]
+    with pytest.raises(DecodeError):
+        next(found)
+    with pytest.raises(DecodeError):
+        read_records(data, 0, header, bytes_max=100)
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -87,6 +87,7 @@ class _Reading:
     """One pass over all partitions of a request, within its byte budget."""
 
     __slots__ = (
+        "_at_hand",
         "_budget",
         "_failed",
         "_min_bytes",
@@ -100,9 +101,10 @@ class _Reading:
         self.topics: list[tuple[str, list[FetchedPartition]]] = []
         self.watched: list[Partition] = []
         self._budget = min(ask.max_bytes, broker.settings.fetch_max_bytes)
-        self._min_bytes = ask.min_bytes
+        self._min_bytes = min(ask.min_bytes, self._budget)
         self._read_committed = ask.isolation_level == _READ_COMMITTED
         self._size = 0
+        self._at_hand = 0  # with what is there but was cut off by a limit
         self._failed = False
         for topic, parts in ask.topics:
             self.topics.append((topic, [self._read(broker, topic, part) for part in parts]))
@@ -110,7 +112,7 @@ class _Reading:
     @property
     def is_enough(self) -> bool:
         """Whether to answer at once."""
-        return self._failed or self._size >= self._min_bytes or not self.watched
+        return self._failed or self._at_hand >= self._min_bytes or not self.watched
 
     def _read(self, broker: Broker, topic: str, part: FetchPartition) -> FetchedPartition:
         try:
@@ -139,15 +141,12 @@ class _Reading:
         parts: list[Part] = []
         size, error = 0, _NONE
         left = self._budget - self._size
-        if offset < high_watermark and left > 0:
-            result = log.read(
-                offset,
-                min(part.partition_max_bytes, left),
-                below=high_watermark,
-                at_least_one=self._size == 0,
-            )
+        if offset < high_watermark and (left > 0 or not self._size):
+            limit = min(part.partition_max_bytes, left)
+            result = log.read(offset, limit, below=high_watermark, at_least_one=not self._size)
             parts, size, error = result.parts, result.size, result.error
             self._size += size
+            self._at_hand += max(size, limit) if result.more else size
             self._failed |= error is not _NONE
         return FetchedPartition(
             part.index,

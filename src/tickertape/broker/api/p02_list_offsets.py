@@ -83,7 +83,7 @@ def _look_up(
         error_code=ErrorCode.NONE,
         timestamp=timestamp,
         offset=offset,
-        leader_epoch=log.leader_epoch if offset >= 0 else -1,
+        leader_epoch=log.epoch_at(offset),
     )
 
 

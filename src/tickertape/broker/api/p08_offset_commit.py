@@ -12,6 +12,8 @@ flexible, 9 is the same for classic groups (KIP-848 adds codes for the new ones)
 Deviations. None known.
 """
 
+from typing import Final
+
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
@@ -25,6 +27,8 @@ from tickertape.wire.schema.offset_commit import (
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
+
+_TIME_MAX_MS: Final = 2**63 - 1
 
 
 def offset_commit(broker: Broker, request: Request, call: Call) -> None:
@@ -75,7 +79,7 @@ def _committed(part: OffsetCommitRequestPartition, now_ms: int, retention_ms: in
         part.committed_leader_epoch,
         part.committed_metadata or "",
         now_ms,
-        now_ms + retention_ms if retention_ms >= 0 else -1,
+        min(now_ms + retention_ms, _TIME_MAX_MS) if retention_ms >= 0 else -1,
     )
 
 

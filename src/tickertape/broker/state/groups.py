@@ -6,7 +6,6 @@ Everything is rebuilt from that topic at start.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -75,7 +74,7 @@ class Groups:
             size_max=settings.group_max_size,
         )
         self._groups: dict[str, Group] = {}
-        self._uncommitted: Counter[str] = Counter()  # group id -> commits not yet on disk
+        self._uncommitted: dict[str, list[dict[TopicIndex, Committed]]] = {}  # not yet on disk
         self._timers: list[tuple[int, str]] = []  # deadline, group id; some of them outdated
         self._scheduled: dict[str, int] = {}  # group id -> its earliest entry in _timers
 
@@ -186,7 +185,7 @@ class Groups:
     def commit(self, group_id: str, offsets: dict[TopicIndex, Committed], done: CommitDone) -> None:
         """Store offsets that ``may_commit`` has allowed; ``done`` once they are durable or not."""
         self._get_or_create(group_id)
-        self._uncommitted[group_id] += 1
+        self._uncommitted.setdefault(group_id, []).append(offsets)
         now_ms = self._clock.now_ms()
         records = [
             offset_record(OffsetChange(group_id, topic, index, committed), now_ms)
@@ -194,7 +193,10 @@ class Groups:
         ]
 
         def settled(error: ErrorCode) -> None:
-            self._uncommitted[group_id] -= 1
+            under_way = self._uncommitted[group_id]
+            under_way.remove(offsets)
+            if not under_way:
+                del self._uncommitted[group_id]
             if error is ErrorCode.NONE:
                 for where, committed in offsets.items():
                     self.offsets.put(group_id, where, committed)
@@ -230,7 +232,7 @@ class Groups:
         now_ms = self._clock.now_ms()
         retention_ms = self._settings.offsets_retention_minutes * _MINUTE_MS
         for group in list(self._groups.values()):
-            busy = group.expects_members or self._uncommitted[group.group_id]
+            busy = group.expects_members or group.group_id in self._uncommitted
             if group.state is not GroupState.EMPTY or busy:
                 continue
             stale = [
@@ -245,11 +247,14 @@ class Groups:
 
     def topic_deleted(self, topic: str) -> None:
         """Forget what was committed for a topic that is no more."""
-        by_group: dict[str, list[TopicIndex]] = {}
+        by_group: dict[str, dict[TopicIndex, None]] = {}
         for group_id, where in self.offsets.of_topic(topic):
-            by_group.setdefault(group_id, []).append(where)
+            by_group.setdefault(group_id, {})[where] = None
+        for group_id, commits in self._uncommitted.items():  # they will be on disk before this
+            for where in (where for offsets in commits for where in offsets if where[0] == topic):
+                by_group.setdefault(group_id, {})[where] = None
         for group_id, stale in by_group.items():
-            self._remove_offsets(group_id, stale)
+            self._remove_offsets(group_id, list(stale))
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -304,7 +309,6 @@ class Groups:
             self._log.append(group.group_id, [record], waiter)
         self._perform(group, group.die())
         del self._groups[group.group_id]
-        del self._uncommitted[group.group_id]
 
     def _schedule(self, group: Group) -> None:
         due_ms = group.next_deadline_ms()

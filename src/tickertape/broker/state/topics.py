@@ -198,8 +198,7 @@ class TopicRegistry:
             if partition is not None:
                 partition.settle_all(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, reason)
                 partition.wake()
-                # Its files are not closed here: a response or a sync may still use them, and each
-                # closes with its last user.
+                partition.log.abandon()
         with suppress(StorageError):  # it is deleted all the same, and sweep tries again
             self._finish_deletions()
 

@@ -144,7 +144,12 @@ class Client:
         return [ErrorCode(member.error_code) for member in response.members]
 
     def ask_commit(
-        self, offset: int, partition: int = 0, topic: str = "t", metadata: str | None = "note"
+        self,
+        offset: int,
+        partition: int = 0,
+        topic: str = "t",
+        metadata: str | None = "note",
+        retention_ms: int = -1,
     ) -> FakeCall:
         part = OffsetCommitRequestPartition(
             partition_index=partition, committed_offset=offset, committed_metadata=metadata
@@ -159,6 +164,8 @@ class Client:
             topics=[OffsetCommitRequestTopic(name=topic, partitions=[part])],
         )
         version = self.speaks["commit"]
+        if version <= 4:
+            ask.retention_time_ms = retention_ms
         return self.core.send(ApiKey.OFFSET_COMMIT, version, ask.encode(version))
 
     def committed(self, call: FakeCall) -> ErrorCode:
@@ -499,6 +506,29 @@ def test_commit_on_a_slow_disk_times_out_and_may_still_count(core: Core) -> None
     assert client.committed(call) is ErrorCode.COORDINATOR_NOT_AVAILABLE
     core.sync()
     assert client.offsets(0) == {("t", 0): (1, "note")}
+
+
+def test_retention_time_beyond_all_time_means_for_ever(core: Core) -> None:
+    old = Client(core, OLD, group="simple")
+    assert old.commit(7, retention_ms=2**63 - 1) is ErrorCode.NONE
+    core.crash()
+    assert old.offsets(0) == {("t", 0): (7, "note")}
+
+
+def test_a_commit_under_way_is_forgotten_with_its_topic(core: Core) -> None:
+    client = stable(core)
+    core.auto_sync = False
+    call = client.ask_commit(5)
+    topic = core.broker.topics.get("t")
+    assert topic is not None
+    core.broker.delete_topic(topic)
+    core.auto_sync = True
+    core.sync()
+    assert client.committed(call) is ErrorCode.NONE
+    core.create("t")
+    assert client.offsets(0) == {("t", 0): (-1, "")}
+    core.crash()
+    assert client.offsets(0) == {("t", 0): (-1, "")}
 
 
 def test_offsets_of_a_deleted_topic_are_forgotten(core: Core) -> None:

@@ -277,6 +277,33 @@ def test_long_poll_waits_for_min_bytes(core: Core) -> None:
     assert values_of(fetched(call)) == ["a", "b"]
 
 
+def test_long_poll_does_not_wait_for_more_than_it_may_get(core: Core) -> None:
+    for value in "abc":
+        core.produce("t", batch(value))
+    two = 2 * len(batch("a")) + 1
+    for limit in ({"max_bytes": two}, {"partition_max_bytes": two}):
+        call = core.fetch("t", 0, max_wait_ms=500, min_bytes=two, **limit)
+        assert values_of(fetched(call)) == ["a", "b"], limit
+    call = core.fetch("t", 0, max_wait_ms=500, max_bytes=two, min_bytes=1 << 30)
+    assert values_of(fetched(call)) == ["a", "b"]
+
+
+def test_a_full_segment_counts_for_min_bytes_with_what_follows(core: Core) -> None:
+    core.create("s", segment_bytes=str(len(batch("a"))))
+    for value in "abc":
+        core.produce("s", batch(value))
+    call = core.fetch("s", 0, max_wait_ms=500, min_bytes=2 * len(batch("a")))
+    assert values_of(fetched(call)) == ["a"]
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1])
+def test_the_first_batch_comes_even_if_nothing_is_allowed(core: Core, max_bytes: int) -> None:
+    core.produce("t", batch("a"))
+    core.produce("t", batch("b"))
+    call = core.fetch("t", 0, max_bytes=max_bytes, max_wait_ms=500)
+    assert values_of(fetched(call)) == ["a"]
+
+
 def test_long_poll_of_a_client_that_left_is_dropped(core: Core) -> None:
     call = core.fetch("t", 0, max_wait_ms=500)
     call.gone = True

@@ -451,6 +451,18 @@ def test_list_offsets_errors(core: Core) -> None:
     assert list_offset(core, -1, current_leader_epoch=1).leader_epoch == 1
 
 
+def test_offsets_come_with_the_epoch_of_their_records(core: Core) -> None:
+    core.create("t")
+    core.produce("t", write_batch(records("a", timestamp=1_000)))
+    core.crash()
+    core.produce("t", write_batch(records("b", timestamp=2_000)))
+    found = {when: list_offset(core, when) for when in (-1, -2, -3, 500, 1_500, 3_000)}
+    epochs = {when: (out.offset, out.leader_epoch) for when, out in found.items()}
+    assert epochs == {
+        -1: (2, 1), -2: (0, 0), -3: (1, 1), 500: (0, 0), 1_500: (1, 1), 3_000: (-1, -1)
+    }  # fmt: skip
+
+
 def test_partition_asked_twice_is_refused(core: Core) -> None:
     core.create("t")
     part = ListOffsetsPartition(partition_index=0, timestamp=-1)

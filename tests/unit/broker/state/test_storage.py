@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.unit.broker.harness import DATA_DIR, Core, batch, fetched, produced
+from tests.unit.broker.harness import DATA_DIR, Core, batch, fetched, produced, values_of
 
 from tickertape.base.errors import StorageError
-from tickertape.base.fake_fs import FakeFileSystem, PowerCut
+from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
 from tickertape.base.fakes import SeededRng
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.offsets import partition_for
@@ -287,6 +287,51 @@ def test_compaction_is_planned_and_keeps_the_newest() -> None:
     core.crash()
     out = fetched(core.fetch("c", 19))
     assert out.high_watermark == 20
+
+
+def remade(core: Core, **configs: str) -> None:
+    """Topic t is deleted and there again, before a thread that is busy with the old one notices."""
+    topic = core.broker.topics.get("t")
+    assert topic is not None
+    core.broker.delete_topic(topic)
+    core.create("t", 1, **configs)
+
+
+def test_sync_under_way_writes_nothing_into_the_next_topic_of_the_name() -> None:
+    core = Core()
+    core.create("t")
+    core.auto_sync = False
+    core.produce("t", batch("old"))
+    partition = core.broker.topics.partition("t", 0)
+    assert partition is not None
+    ticket = partition.log.begin_sync()
+    assert ticket is not None
+    remade(core)
+    before = core.fs.list("/data/t-0")
+    ticket.run()
+    partition.log.finish_sync(ticket, ok=True)
+    assert core.fs.list("/data/t-0") == before
+    core.broker.synced([partition.log])
+    core.crash(Loss.NOTHING)
+    assert core.broker.topics.partition("t", 0) is not None
+
+
+def test_compaction_under_way_leaves_the_next_topic_of_the_name_alone() -> None:
+    core = Core()
+    configs = {"cleanup_policy": "compact", "segment_bytes": "400"}
+    core.create("t", 1, **configs)
+    for number in range(20):
+        core.produce("t", batch(f"old {number}"))
+    core.pass_ms(core.settings.log_cleaner_backoff_ms)
+    (job,) = core.broker.compaction_jobs()
+    remade(core, **configs)
+    core.produce("t", batch("new"))
+    job.run()
+    core.broker.compacted(job)
+    assert core.broker.dirty() == []
+    core.crash(Loss.NOTHING)
+    assert values_of(fetched(core.fetch("t", 0))) == ["new"]
+    assert core.broker.take_notices() == []
 
 
 def test_idle_broker_sleeps_until_its_next_deadline() -> None:
