@@ -121,6 +121,7 @@ class CoreLoop:
                 timer.cancel()
         for connection in list(self._connections.values()):
             connection.abort()
+        self._commits.close()
         self._syncer.close()
         if self._cleaner is not None:
             self._cleaner.abandon()  # what it has written is thrown away at the next start

@@ -1,7 +1,8 @@
-"""Group commit: one round of syncs at a time in one thread, for everything written before it began.
+"""Group commit: one round of syncs at a time, in a thread, for everything written before it began.
 
 Requests that arrive during a round wait for the next one, which then serves them all: no artificial
 delay, and under load one fdatasync for hundreds of requests. The thread sees tickets, never a log.
+A round of very many logs is shared among several threads: the disk's journal commits them together.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeAlias
 
 from tickertape.base.errors import StorageError
@@ -18,6 +20,8 @@ from tickertape.log.results import SyncTicket
 LOG = logging.getLogger("tickertape.broker")
 
 Round: TypeAlias = list[tuple[PartitionLog, SyncTicket]]
+_THREADS_MAX: Final = 8
+_LOGS_PER_THREAD_MIN: Final = 4  # so few are synced sooner than a thread has started
 
 
 class Syncing(Protocol):
@@ -73,11 +77,16 @@ class GroupCommit:
         self._thread: Final = thread
         self._on_finished: Final = on_finished
         self._complained: set[str] = set()
+        self._closed = False
         self.is_running = False
 
+    def close(self) -> None:
+        """No more rounds: the thread is about to end."""
+        self._closed = True
+
     def begin(self) -> None:
-        """Start a round unless one is under way or nothing is dirty."""
-        if self.is_running:
+        """Start a round unless one is under way, nothing is dirty, or this is the end."""
+        if self.is_running or self._closed:
             return
         dirty = self._core.dirty()
         if not dirty:
@@ -97,17 +106,14 @@ class GroupCommit:
             self._settle(nothing_to_sync)
 
     def _sync(self, tickets: Round) -> Callable[[], None]:
-        """In the thread: sync one after the other; a failure of one is no failure of the others."""
-        reasons: list[str | None] = []
-        for _, ticket in tickets:
-            try:
-                ticket.run()
-            except StorageError as error:
-                reasons.append(str(error))
-            except Exception as error:  # noqa: BLE001  # whatever it is, it was no successful sync
-                reasons.append(f"sync failed: {error!r}")
-            else:
-                reasons.append(None)
+        """In the thread: a failure of one is no failure of the others."""
+        todo = [ticket for _, ticket in tickets]
+        threads = min(_THREADS_MAX, len(todo) // _LOGS_PER_THREAD_MIN)
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                reasons = list(pool.map(_run, todo))
+        else:
+            reasons = list(map(_run, todo))
         return lambda: self._finish(tickets, reasons)
 
     def _finish(self, tickets: Round, reasons: list[str | None]) -> None:
@@ -129,3 +135,14 @@ class GroupCommit:
                 self._complained.add(log.folder)
                 LOG.error("%s takes no more records until a restart: %s", log.folder, log.failed)
         self._core.synced(logs)
+
+
+def _run(ticket: SyncTicket) -> str | None:
+    """Why it was no successful sync; None if it was."""
+    try:
+        ticket.run()
+    except StorageError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, nothing is known to be on disk
+        return f"sync failed: {error!r}"
+    return None

@@ -179,6 +179,7 @@ class TopicRegistry:
                 for index in range(partitions):
                     self._open(topic, index, clean=True)
             except StorageError:
+                topic.partitions[:] = [None] * partitions  # the disk may lack their descriptors
                 self.delete(topic)
                 raise
         return topic

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tickertape.base.fake_fs import FakeFileSystem
+from tickertape.base.ports import FileSystem
+from tickertape.base.world import OsFileSystem
 from tickertape.broker.server.group_commit import GroupCommit, WorkerThread
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
@@ -18,11 +21,11 @@ NOW_MS = 1_700_000_000_000
 class Logs:
     """Dirty logs as the core keeps them: until ``synced`` finds nothing more to sync."""
 
-    def __init__(self, fs: FakeFileSystem, count: int) -> None:
+    def __init__(self, fs: FileSystem, count: int, folder: str) -> None:
         self.all = [
             PartitionLog.open(
                 fs,
-                f"/data/t-{number}",
+                f"{folder}/t-{number}",
                 LogConfig(),
                 now_ms=NOW_MS,
                 topic_id=UUID(int=1),
@@ -48,8 +51,8 @@ def append(log: PartitionLog, count: int = 1) -> None:
 Scenario = Callable[[Logs, GroupCommit, asyncio.Event], Awaitable[None]]
 
 
-def play(scenario: Scenario, fs: FakeFileSystem, count: int = 1) -> Logs:
-    logs = Logs(fs, count)
+def play(scenario: Scenario, fs: FileSystem, count: int = 1, folder: str = "/data") -> Logs:
+    logs = Logs(fs, count, folder)
 
     async def main() -> None:
         finished = asyncio.Event()
@@ -113,3 +116,35 @@ def test_a_failed_sync_fails_its_log_only_and_is_said_once(
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
     assert said[0].startswith("/data/t-0 takes no more records until a restart: ")
+
+
+def test_a_round_of_many_logs_syncs_them_all_and_keeps_failures_apart(tmp_path: Path) -> None:
+    fs = OsFileSystem()
+
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        for log in logs.all:
+            append(log)
+        fs.remove(logs.all[5].folder)
+        commits.begin()
+        await finished.wait()
+        assert [log.durable_offset for log in logs.all] == [int(n != 5) for n in range(20)]
+        assert [log.failed is None for log in logs.all] == [n != 5 for n in range(20)]
+
+    logs = play(scenario, fs, 20, folder=str(tmp_path))
+    assert logs.synced_calls == [logs.all]
+
+
+def test_after_the_end_no_ticket_is_taken_that_nobody_will_run() -> None:
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        (log,) = logs.all
+        append(log)
+        commits.begin()
+        append(log)
+        commits.close()
+        await finished.wait()
+        commits.begin()
+        assert not commits.is_running
+        assert log.durable_offset == 1
+        log.close(clean=True)
+
+    play(scenario, FakeFileSystem())
