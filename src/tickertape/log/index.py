@@ -31,7 +31,8 @@ class SparseIndex:
         """
         self._fs = fs
         self._path = path
-        self._file: File | None = None
+        self._file: File | None = None  # opened when first needed: most segments are never read
+        self._is_there = not fresh
         self._stored = 0  # entries in the file
         self._tail = bytearray()
         self._last: tuple[int, int] | None = None
@@ -40,16 +41,22 @@ class SparseIndex:
         if fresh:
             fs.remove(path)
         else:
-            self._adopt(fs.open(path))
+            self._adopt(self._opened())
 
     def _adopt(self, file: File) -> None:
         size = self._entry.size
-        self._file = file
         self._stored, odd = divmod(file.size(), size)
         if odd:
             raise StorageError(f"{self._path}: {file.size()} bytes, want a multiple of {size}")
         if self._stored:
             self._last = self._at(self._stored - 1)
+        self.close()
+
+    def _opened(self) -> File:
+        if self._file is None:
+            self._file = self._fs.open(self._path, create=not self._is_there)
+            self._is_there = True
+        return self._file
 
     def __len__(self) -> int:
         """How many entries."""
@@ -79,24 +86,24 @@ class SparseIndex:
 
     def _flush(self) -> None:
         size = self._entry.size
-        if self._file is None:
-            self._file = self._fs.open(self._path, create=True)
-        elif not self._tail:
+        if self._is_there and not self._tail:
             return
-        self._file.truncate(self._stored * size)  # drops what a failed flush may have left
-        self._file.append((bytes(self._tail),))
+        file = self._opened()
+        file.truncate(self._stored * size)  # drops what a failed flush may have left
+        file.append((bytes(self._tail),))
         self._stored += len(self._tail) // size
         self._tail.clear()
         self._block = b""
 
     def flushed_file(self) -> File | None:
-        """The file, if it holds every entry; for syncing."""
+        """The file, if it holds every entry and has been in use; for syncing."""
         return None if self._tail else self._file
 
     def close(self) -> None:
-        """Release the descriptor; does not flush."""
-        if self._file is not None:
-            self._file.close()
+        """Release the descriptor until it is needed again; does not flush."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _at(self, number: int) -> tuple[int, int]:
         size = self._entry.size
@@ -105,9 +112,8 @@ class SparseIndex:
             return first, second
         where = number - self._block_at
         if not 0 <= where < len(self._block) // size:
-            assert self._file is not None
             self._block_at = number - number % _BLOCK_ENTRIES
-            self._block = self._file.pread(self._block_at * size, _BLOCK_ENTRIES * size)
+            self._block = self._opened().pread(self._block_at * size, _BLOCK_ENTRIES * size)
             where = number - self._block_at
         first, second = self._entry.unpack_from(self._block, where * size)
         return first, second

@@ -1,12 +1,26 @@
 """Opening a log: what is trusted, what is checked, what is cut and what is said about it."""
 
+from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import pytest
-from tests.log_kit import FOLDER, NOW, batches, new_disk, new_log, open_log, produced, sync, values
+from tests.log_kit import (
+    FOLDER,
+    NOW,
+    TOPIC_ID,
+    batches,
+    new_disk,
+    new_log,
+    open_log,
+    produced,
+    sync,
+    values,
+)
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem, Loss
+from tickertape.base.world import OsFileSystem
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
 from tickertape.log.producer_snapshot import (
@@ -48,6 +62,22 @@ def test_after_a_clean_close_nothing_is_scanned() -> None:
     assert len(values(log)) == 20
     assert log.append(produced(b"v15", producer=(7, 0, 15)), NOW).base_offset == 15
     assert log.append(produced(b"v20", producer=(7, 0, 20)), NOW).base_offset == 20
+
+
+def test_a_reopened_log_takes_one_descriptor_per_segment(tmp_path: Path) -> None:
+    fs, folder = OsFileSystem(), f"{tmp_path}/ticks-0"
+    opened = partial(PartitionLog.open, fs, folder, SMALL, now_ms=NOW, topic_id=TOPIC_ID)
+    log, _ = opened(clean=False)
+    for n in range(20):
+        log.append(produced(b"%d" % n), NOW)
+    sync(log)
+    log.close(clean=True)
+    log, _ = opened(clean=True)
+    links = [str(fd.resolve()) for fd in Path("/proc/self/fd").iterdir()]
+    mine = [Path(link).suffix for link in links if link.startswith(str(tmp_path.resolve()))]
+    assert len(mine) > 2
+    assert set(mine) == {".log"}
+    log.close(clean=True)
 
 
 def test_after_a_crash_only_what_follows_the_recovery_point_is_scanned() -> None:
