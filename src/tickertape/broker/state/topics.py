@@ -30,6 +30,7 @@ FILE_NAME: Final = "topics.json"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 INTERNAL_TOPICS: Final = frozenset({OFFSETS_TOPIC, "__transaction_state"})
 NAME_LENGTH_MAX: Final = 249
+_DOOMED_NAME_MAX: Final = 200  # no file name is longer than 255 bytes, and the topic id comes too
 _NAME_LETTERS: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 )
@@ -267,7 +268,8 @@ class TopicRegistry:
         for index in range(len(topic.partitions)):
             name = f"{topic.name}-{index}"
             if name in present:
-                doomed = f"{self._data_dir}/{name}.{topic.topic_id.hex}-delete"
+                shown = topic.name[:_DOOMED_NAME_MAX]
+                doomed = f"{self._data_dir}/{shown}-{index}.{topic.topic_id.hex}-delete"
                 self._fs.rename(f"{self._data_dir}/{name}", doomed)
                 self._doomed.append(doomed)
         self._fs.sync_dir(self._data_dir)

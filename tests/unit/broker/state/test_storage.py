@@ -1,19 +1,22 @@
 """Files that the core owns, waiting requests, and upkeep."""
 
 import json
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from tests.unit.broker.harness import DATA_DIR, Core, batch, fetched, produced, values_of
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
-from tickertape.base.fakes import SeededRng
+from tickertape.base.fakes import FakeClock, SeededRng
+from tickertape.base.world import OsFileSystem
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.offsets import partition_for
 from tickertape.broker.state.producer_ids import BLOCK_SIZE, ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
-from tickertape.broker.state.topics import FILE_NAME, name_fault
+from tickertape.broker.state.topics import FILE_NAME, TopicRegistry, name_fault
 from tickertape.log.config import LogConfig
 
 NEVER = 1 << 30  # as a cut: no call is the billionth
@@ -165,6 +168,18 @@ def test_every_cut_during_deletion_leaves_the_topic_whole_or_absent() -> None:
         if acknowledged:
             break
     assert outcomes == {(False, False), (False, True), (True, True)}
+
+
+def test_topics_with_the_longest_name_can_be_deleted(tmp_path: Path) -> None:
+    fs, clock, name = OsFileSystem(), FakeClock(), "x" * 249
+    topics = TopicRegistry(fs, clock, str(tmp_path), LogConfig())
+    for number in range(2):
+        topics.delete(topics.create(name, UUID(int=number + 2), 2, {}))
+    assert len(list(tmp_path.glob("*-delete"))) == 4
+    again = TopicRegistry(fs, clock, str(tmp_path), LogConfig())
+    assert again.load(clean=False).deletions_finished == []
+    again.sweep()
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
 def test_file_of_topics_is_as_documented() -> None:
