@@ -8,12 +8,13 @@ groups.
 
 import heapq
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from tickertape.log.partition import PartitionLog
 from tickertape.wire.error_codes import ErrorCode
 
 NEVER_MS = 1 << 62
+_ANSWERED_MAX: Final = 100  # so many long polls may be remembered after their answer
 
 
 class Waiter(Protocol):
@@ -125,6 +126,9 @@ class FetchWaits:
         """Let it sleep until one of ``partitions`` advances or its deadline passes."""
         self._asleep[sleeper] = partitions
         self._sequence += 1
+        if len(self._heap) > 2 * len(self._asleep) + _ANSWERED_MAX:
+            self._heap = [entry for entry in self._heap if entry[2] in self._asleep]
+            heapq.heapify(self._heap)
         heapq.heappush(self._heap, (sleeper.deadline_ms, self._sequence, sleeper))
         for partition in partitions:
             partition.sleepers[sleeper] = None

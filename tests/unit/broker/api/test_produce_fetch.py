@@ -1,8 +1,11 @@
 """Produce and Fetch through the door: what is appended, when it is answered, what may be read."""
 
+import weakref
+
 import pytest
 from tests.unit.broker.harness import (
     Core,
+    FakeCall,
     batch,
     fetch_answer,
     fetched,
@@ -328,6 +331,20 @@ def test_waiting_produce_learns_that_its_topic_is_deleted(core: Core) -> None:
     core.broker.delete_topic(topic)
     assert produced(call).error == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     assert core.broker.dirty() == []
+
+
+def test_answered_long_polls_are_not_kept_until_their_time(core: Core) -> None:
+    def answered(number: int) -> weakref.ref[FakeCall]:
+        call = core.fetch("t", number, max_wait_ms=600_000)
+        core.produce("t", batch("a"))
+        assert call.answered
+        return weakref.ref(call)
+
+    calls = [answered(number) for number in range(300)]
+    assert sum(ref() is not None for ref in calls) < 150
+    slept = core.fetch("t", 300, max_wait_ms=500)
+    core.pass_ms(500)
+    assert slept.answered
 
 
 def test_no_more_long_polls_than_allowed() -> None:
