@@ -29,6 +29,7 @@ def test_a_finite_child_that_ends_well_is_finished(tmp_path: Path) -> None:
     kept = Kept(start, lambda _: None, finite=True)
     kept.check()
     assert kept.finished()
+    assert kept.last_line() == "", "the version went to stdout"
     assert kept.restarts == 0
     kept.stop()
 
@@ -45,6 +46,7 @@ def test_a_child_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
     kept = Kept(start, said.append)
     with pytest.raises(ChildError, match="the broker ended: 2"):
         kept.check()
+    assert "No such command 'nonsense'" in kept.last_line()
     assert len(started) == 4
     assert len(said) == 3
     assert all("starting it again" in line for line in said)

@@ -75,16 +75,19 @@ class Child:
                 self._process.wait()
         self.stdout.close()
 
+    def last_lines(self) -> list[str]:
+        """The end of what it wrote to stderr so far."""
+        with self._log.open("rb") as log:
+            log.seek(max(self._began, self._log.stat().st_size - _TAIL_BYTES))
+            return log.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+
     def obituary(self) -> str:
         """How it ended, and its last lines."""
         code = self.ended()
         how = (
             f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended: {code}"
         )
-        with self._log.open("rb") as log:
-            log.seek(max(self._began, self._log.stat().st_size - _TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
-        told = "".join(f"\n    {line}" for line in lines)
+        told = "".join(f"\n    {line}" for line in self.last_lines())
         return f"the {self.name} {how} (log: {self._log}){told}"
 
 
@@ -117,6 +120,11 @@ class Kept:
     def _well(self) -> bool:
         code = self._child.ended()
         return code is None or (self._finite and code == 0)
+
+    def last_line(self) -> str:
+        """What the child last wrote to stderr; "" if nothing."""
+        with self._lock:
+            return "".join(self._child.last_lines()[-1:])
 
     def finished(self) -> bool:
         """Whether a finite one has ended well."""

@@ -244,6 +244,8 @@ class Job:
         start = Kept(lambda: self._spawn_worker("--once"), self._console.say, finite=True)
         last = self._keeper.keep(start)
         while not last.finished():
+            # It may have to wait for the cluster: say what it says.
+            self._console.status(f"storing the rest: {last.last_line().strip()}")
             self._pause(_LOOK_S)
 
     def _prove(self, bootstrap: str) -> tuple[Report, int]:
