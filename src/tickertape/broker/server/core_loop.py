@@ -182,7 +182,7 @@ class CoreLoop:
             self._say(notice)
         for job in self._core.compaction_jobs():
             self._compact(job)
-        if self._fsync == "always":
+        if self._fsync != "interval":  # with "never" there is only what upkeep has left
             self._commits.begin()
         self._tick_in(due_ms)
 

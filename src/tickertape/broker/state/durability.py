@@ -2,8 +2,9 @@
 
 The shell takes ``dirty``, syncs those logs in a thread, finishes the tickets, and says
 ``synced``. With fsync "always" a record counts once that happened. With "interval" and "never" it
-counts as soon as it is written, and "never" asks for no sync at all: what a crash then takes back
-was acknowledged.
+counts as soon as it is written: what a crash then takes back was acknowledged. "never" asks for no
+sync but after upkeep, every ``log.retention.check.interval.ms``: else checkpoints would pile up in
+memory, and a recovery would read everything.
 """
 
 from collections.abc import Iterable

@@ -211,6 +211,19 @@ def test_interval_sync_really_syncs() -> None:
     assert values_of(fetched(core.fetch("t", 0))) == ["a"]
 
 
+def test_upkeep_lets_a_recovery_be_short_even_if_nothing_is_ever_synced() -> None:
+    core = Core(BrokerSettings(fsync="never"), auto_sync=False)
+    core.create("t", segment_bytes="200")
+    for _ in range(20):
+        core.produce("t", batch("x" * 50))
+    core.pass_ms(core.settings.log_retention_check_interval_ms)
+    core.sync()
+    core.crash()
+    (_, report), *_ = core.report.recovered
+    assert report.end_offset == 20
+    assert report.bytes_scanned < 400
+
+
 def test_too_many_waiting_requests_are_refused_before_they_append() -> None:
     core = Core(BrokerSettings(produce_waits_max=1))
     core.create("t")

@@ -286,14 +286,27 @@ def test_a_tick_that_fails_is_logged_and_not_the_last(caplog: pytest.LogCaptureF
     assert [record.getMessage() for record in caplog.records] == ["a tick failed"]
 
 
+class Counting(ScriptedCore):
+    asked = 0
+
+    def dirty(self) -> list[Any]:
+        self.asked += 1
+        return []
+
+
+def test_what_upkeep_leaves_is_synced_also_with_fsync_never() -> None:
+    core = Counting()
+
+    async def scenario() -> None:
+        shell = CoreLoop(core, core.handle, clock=SystemClock(), limits=Limits(), fsync="never")
+        shell.start()
+        shell.close()
+
+    asyncio.run(scenario())
+    assert (core.ticks, core.asked) == (1, 1)
+
+
 def test_an_interval_syncs_without_being_asked() -> None:
-    class Counting(ScriptedCore):
-        asked = 0
-
-        def dirty(self) -> list[Any]:
-            self.asked += 1
-            return []
-
     core = Counting()
 
     async def scenario() -> None:
