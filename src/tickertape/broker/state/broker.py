@@ -89,6 +89,9 @@ class Broker:
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
         groups = self.groups.load()
+        for name in sorted(self.groups.offsets.topics()):
+            if self.topics.get(name) is None:  # deleted, and the crash came before its offsets went
+                self.groups.topic_deleted(name)
         return StartReport(
             clean=clean,
             recovered=loaded.recovered,

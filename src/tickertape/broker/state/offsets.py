@@ -158,6 +158,10 @@ class CommittedOffsets:
             if where[0] == topic
         ]
 
+    def topics(self) -> set[str]:
+        """Topics that somebody has committed offsets in."""
+        return {topic for offsets in self._groups.values() for topic, _ in offsets}
+
     def group_ids(self) -> list[str]:
         """Groups that have offsets."""
         return list(self._groups)

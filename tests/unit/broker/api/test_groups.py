@@ -515,6 +515,21 @@ def test_retention_time_beyond_all_time_means_for_ever(core: Core) -> None:
     assert old.offsets(0) == {("t", 0): (7, "note")}
 
 
+def test_offsets_of_a_deleted_topic_stay_forgotten_after_a_crash(core: Core) -> None:
+    client = stable(core)
+    client.commit(5)
+    core.auto_sync = False
+    topic = core.broker.topics.get("t")
+    assert topic is not None
+    core.broker.delete_topic(topic)
+    core.crash()
+    core.auto_sync = True
+    core.create("t")
+    assert client.offsets(0) == {("t", 0): (-1, "")}
+    core.crash()
+    assert client.offsets(0) == {("t", 0): (-1, "")}
+
+
 def test_a_commit_under_way_is_forgotten_with_its_topic(core: Core) -> None:
     client = stable(core)
     core.auto_sync = False
