@@ -95,6 +95,11 @@ class SparseIndex:
         self._tail.clear()
         self._block = b""
 
+    @property
+    def is_stored(self) -> bool:
+        """True if the file is there and holds every entry."""
+        return self._is_there and not self._tail
+
     def flushed_file(self) -> File | None:
         """The file, if it holds every entry and has been in use; for syncing."""
         return None if self._tail else self._file

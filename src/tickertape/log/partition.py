@@ -563,7 +563,8 @@ class PartitionLog:
             raise StorageError(self.failed)
         if self._producers.by_id or self._active.size:
             self._snapshot()
-        if self._active.size and self._end != self._end_at_open:
+        grown = self._end != self._end_at_open
+        if self._active.size and (grown or not self._active.indexes_stored):
             if not self._active.seal():
                 raise StorageError(f"{self.folder}: the indexes cannot be written")
             for file in self._active.files_to_sync():

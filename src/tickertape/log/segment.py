@@ -155,6 +155,11 @@ class Segment:
         for batch in self.batches():
             self.note(batch.position, batch.size, batch.last_offset, batch.max_timestamp, interval)
 
+    @property
+    def indexes_stored(self) -> bool:
+        """True if both index files hold every entry: the next open need not rebuild them."""
+        return self.index.is_stored and self.time_index.is_stored
+
     def files_to_sync(self) -> list[File]:
         """The log, and the indexes if they are complete in their files."""
         flushed = (self.index.flushed_file(), self.time_index.flushed_file())

@@ -64,6 +64,16 @@ def test_after_a_clean_close_nothing_is_scanned() -> None:
     assert log.append(produced(b"v20", producer=(7, 0, 20)), NOW).base_offset == 20
 
 
+def test_a_recovered_log_that_nobody_wrote_to_closes_with_its_indexes() -> None:
+    fs, log = filled(3)
+    fs.crash(Loss.ALL)
+    log, _ = open_log(fs, SMALL, clean=False)
+    sync(log)
+    log.close(clean=True)
+    _, report = open_log(fs, SMALL, clean=True)
+    assert (report.clean, report.remarks, report.indexes_rebuilt) == (True, (), ())
+
+
 def test_a_reopened_log_takes_one_descriptor_per_segment(tmp_path: Path) -> None:
     fs, folder = OsFileSystem(), f"{tmp_path}/ticks-0"
     opened = partial(PartitionLog.open, fs, folder, SMALL, now_ms=NOW, topic_id=TOPIC_ID)
