@@ -18,6 +18,7 @@ from tickertape.connect.s3.commit import CommitOutcome, GroupError
 class FakeCluster:
     clock: FakeClock
     topic: str = "ticks"
+    topic_id: str = "AAAAAAAAAAAAAAAAAAAAAQ"
     partitions: int = 1
     metadata_bytes_max: int = 4096
     # partition -> [(offset, timestamp, value)]; offsets may have gaps
@@ -55,6 +56,7 @@ class FakeSource:
     def __init__(self, cluster: FakeCluster, *, with_timestamps: bool = True) -> None:
         self.cluster = cluster
         self.with_timestamps = with_timestamps
+        self.stamped: set[TopicPartition] = set()
         self.polls = 0
         self.must_rejoin = False
         self.asleep = False  # a zombie: it does not see rebalances, and acts in the old generation
@@ -96,6 +98,7 @@ class FakeSource:
         mine = [self.cluster.tp(p) for p in range(turn, self.cluster.partitions, len(members))]
         self.paused.clear()
         self.told_end.clear()
+        self.stamped.clear()
         self.mine = dict(assignee.assigned(mine))
 
     def _read(self, tp: TopicPartition, position: int, records_max: int) -> list[Arrival]:
@@ -110,7 +113,8 @@ class FakeSource:
         self.told_end.discard(tp)
         self.mine[tp] = found[-1][0] + 1
         offsets, stamps, values = zip(*found, strict=True)
-        return [Arrival(tp, Chunk(offsets, values, stamps if self.with_timestamps else ()))]
+        stamped = self.with_timestamps or tp in self.stamped
+        return [Arrival(tp, Chunk(offsets, values, stamps if stamped else ()))]
 
     def commit(self, tp: TopicPartition, offset: int, metadata: str) -> CommitOutcome:
         cluster = self.cluster
@@ -133,7 +137,10 @@ class FakeSource:
         return self.cluster.log_start.get(tp.partition, 0), self.cluster.end(tp.partition)
 
     def topic_id(self, topic: str) -> str:
-        return "AAAAAAAAAAAAAAAAAAAAAQ"
+        return self.cluster.topic_id
+
+    def keep_timestamps(self, tp: TopicPartition) -> None:
+        self.stamped.add(tp)
 
     def pause(self, tp: TopicPartition) -> None:
         self.paused.add(tp)

@@ -140,7 +140,8 @@ class World:
         self.cluster.on_commit = fuse.burn
         self.store.fuse = fuse
         listened = Listened()
-        self.task(FakeSource(self.cluster), listened).run(Event(), once=True)
+        source = FakeSource(self.cluster, with_timestamps=self.settings.needs_timestamps)
+        self.task(source, listened).run(Event(), once=True)
         return listened
 
     def task(self, source: FakeSource, listened: Listened) -> SinkTask:

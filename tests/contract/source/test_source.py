@@ -27,7 +27,7 @@ class Place(ABC):
     def produce(self, partition: int, *values: bytes | None) -> None: ...
 
     @abstractmethod
-    def source(self) -> Source: ...
+    def source(self, *, with_timestamps: bool = True) -> Source: ...
 
     def tp(self, partition: int) -> TopicPartition:
         return TopicPartition(TopicName(self.topic), PartitionIndex(partition))
@@ -43,8 +43,8 @@ class FakePlace(Place):
         for value in values:
             self.cluster.produce(value, partition, timestamp=1_000 + self.cluster.end(partition))
 
-    def source(self) -> Source:
-        return FakeSource(self.cluster)
+    def source(self, *, with_timestamps: bool = True) -> Source:
+        return FakeSource(self.cluster, with_timestamps=with_timestamps)
 
 
 class KafkaPlace(Place):
@@ -61,7 +61,7 @@ class KafkaPlace(Place):
             self.produced[partition] += 1
         assert producer.flush(PATIENCE_S) == 0
 
-    def source(self) -> Source:
+    def source(self, *, with_timestamps: bool = True) -> Source:
         consumer = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "200"}
         settings = SinkSettings(
             name=self.topic,
@@ -71,7 +71,9 @@ class KafkaPlace(Place):
             consumer=consumer,
         )
         config = consumer_config(settings, 0).librdkafka
-        return KafkaSource(config, [self.topic], with_timestamps=True, note=lambda _: None)
+        return KafkaSource(
+            config, [self.topic], with_timestamps=with_timestamps, note=lambda _: None
+        )
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +96,8 @@ def place(request: pytest.FixtureRequest) -> Place:
 class Reader:
     """A member, what it was told and what it read."""
 
-    def __init__(self, place: Place) -> None:
-        self.source = place.source()
+    def __init__(self, place: Place, *, with_timestamps: bool = True) -> None:
+        self.source = place.source(with_timestamps=with_timestamps)
         self.starts: Mapping[TopicPartition, int] = {}
         self.refusal: StorageError | None = None
         self.mine: set[TopicPartition] = set()
@@ -168,6 +170,28 @@ def test_reading_begins_where_the_assignee_says(place: Place, reader: Reader) ->
     reader.starts = {tp: 2}
     reader.until(lambda: tp in reader.read)
     assert [row[0] for row in reader.read[tp]] == [2]
+
+
+def test_timestamps_can_be_kept_of_one_partition(place: Place) -> None:
+    place.produce(0, b"a", b"b")
+    place.produce(1, b"x")
+    stamps: dict[TopicPartition, Sequence[int]] = {}
+
+    class OfOne(Reader):
+        def assigned(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+            self.source.keep_timestamps(place.tp(0))
+            return super().assigned(tps)
+
+        def poll(self, records_max: int = 100) -> None:
+            for arrival in self.source.poll(records_max, 100):
+                if arrival.chunk is not None:
+                    known = stamps.get(arrival.tp, ())
+                    stamps[arrival.tp] = [*known, *arrival.chunk.timestamps]
+
+    reader = OfOne(place, with_timestamps=False)
+    reader.until(lambda: len(stamps) == 2 and len(stamps[place.tp(0)]) == 2)
+    assert stamps == {place.tp(0): [1000, 1001], place.tp(1): []}
+    reader.source.close()
 
 
 def test_an_assignee_that_cannot_begin_ends_the_poll(place: Place, reader: Reader) -> None:

@@ -266,6 +266,16 @@ def test_check_of_a_good_store_is_silent(server: ScriptedS3, store: S3Store) -> 
     assert list(server.objects) == [f"/lake/{PROBE_KEY}"]
 
 
+@pytest.mark.parametrize("fault", [LOSE_ANSWER, CUT, (503, "SlowDown")])
+def test_a_passing_fault_of_the_probe_does_not_end_the_fencing(
+    server: ScriptedS3, store: S3Store, fault: str | tuple[int, str]
+) -> None:
+    for script in ([fault], [None, fault]):
+        server.objects.clear()
+        server.script = list(script)
+        assert store.check() == ()
+
+
 def test_a_list_of_many_pages_has_no_hole(server: ScriptedS3, store: S3Store) -> None:
     server.list_page = 10
     want = [f"m/{number:03d}" for number in range(35)]

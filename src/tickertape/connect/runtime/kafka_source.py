@@ -58,6 +58,7 @@ class KafkaSource:
     ) -> None:
         self._topics = list(topics)
         self._with_timestamps = with_timestamps
+        self._stamped: set[TopicPartition] = set()
         self._note = note
         self._assignee: Assignee | None = None
         self._membership = b""
@@ -108,6 +109,7 @@ class KafkaSource:
         self._rebalanced = True
         self._membership = b""
         self._starts = []
+        self._stamped.clear()
         self._assignee.revoked([_tp(place) for place in places])
         consumer.unassign()
 
@@ -142,8 +144,9 @@ class KafkaSource:
         dense = last - first + 1 == len(run)
         offsets = range(first, last + 1) if dense else [int(m.offset() or 0) for m in run]
         values: list[bytes | None] = list(map(Message.value, run))
-        stamps = [message.timestamp()[1] for message in run] if self._with_timestamps else ()
         tp = TopicPartition(TopicName(topic), PartitionIndex(number))
+        stamped = self._with_timestamps or tp in self._stamped
+        stamps = [message.timestamp()[1] for message in run] if stamped else ()
         return Arrival(tp, Chunk(offsets, values, stamps))
 
     def _mixed(self, messages: Sequence[Message]) -> list[Arrival]:
@@ -185,7 +188,7 @@ class KafkaSource:
 
     def commit(self, tp: TopicPartition, offset: int, metadata: str) -> CommitOutcome:
         """Synchronous OffsetCommit; see Group.commit."""
-        if not self._membership or self._consumer.consumer_group_metadata() != self._membership:
+        if not self._is_member():
             return CommitOutcome.FENCED
         place = Place(tp.topic, tp.partition, offset, metadata=metadata)
         try:
@@ -194,13 +197,24 @@ class KafkaSource:
             error = caught.args[0]
         else:
             if done.error is None:
-                return CommitOutcome.DONE
+                # librdkafka keeps a commit back while there is no coordinator. Had we been expelled
+                # meanwhile, it went out without a generation, which a group without members takes.
+                return CommitOutcome.DONE if self._is_member() else CommitOutcome.FENCED
             error = done.error
         if error.code() in _FENCED:
             return CommitOutcome.FENCED
         if error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
             return CommitOutcome.TOO_LONG
         raise _explained(error)
+
+    def _is_member(self) -> bool:
+        """Whether we are in the group as we were at the assignment."""
+        membership = self._membership
+        return bool(membership) and self._consumer.consumer_group_metadata() == membership
+
+    def keep_timestamps(self, tp: TopicPartition) -> None:
+        """For a flush that was begun under other settings."""
+        self._stamped.add(tp)
 
     def pause(self, tp: TopicPartition) -> None:
         """Stop fetching; what librdkafka holds of it is dropped."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tickertape.base.ids import TopicPartition
-from tickertape.connect.s3.assemble import Flush, PartitionAssembler, rebuild
+from tickertape.connect.s3.assemble import Flush, PartitionAssembler, RecordError, rebuild
 from tickertape.connect.s3.chunk import Chunk
 from tickertape.connect.s3.intent import Intent
 from tickertape.connect.s3.settings import SinkSettings
@@ -58,7 +58,11 @@ class PartitionReader:
         self._intent, self._chunks = None, []
         self._assembler = self._collect_from(intent.end + 1)
         later = _from_offset(chunks[-1], intent.end + 1) if chunks else None
-        return [flush, *(self._assembler.add(later, now_ms) if later else [])]
+        try:
+            return [flush, *(self._assembler.add(later, now_ms) if later else [])]
+        except RecordError as error:
+            error.flushes.insert(0, flush)
+            raise
 
     def tick(self, now_ms: int) -> list[Flush]:
         """The flush that the clock alone makes due."""

@@ -3,14 +3,19 @@
 Called on every assignment, before the first record is read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ids import TopicPartition
 from tickertape.connect.runtime.source import Committed
 from tickertape.connect.s3.intent import Intent, IntentReference, decode_intent, decode_metadata
 from tickertape.connect.s3.manifest import Manifest, decode_manifest
-from tickertape.connect.s3.names import manifest_key, manifest_prefix, parse_manifest_key
+from tickertape.connect.s3.names import (
+    manifest_key,
+    manifest_prefix,
+    object_key,
+    parse_manifest_key,
+)
 from tickertape.objects.store import ObjectStore, sha256_hex
 
 
@@ -28,12 +33,15 @@ class ResumePoint:
 
 
 def resume_point(
-    store: ObjectStore, connector: str, tp: TopicPartition, committed: Committed
+    store: ObjectStore, connector: str, tp: TopicPartition, committed: Committed, *, topic_id: str
 ) -> ResumePoint:
     """Committed offset, its metadata and the manifests, put together.
 
-    StorageError: the metadata is not ours, or a manifest or intent is damaged.
+    ``topic_id`` is the topic's of today, "" if unknown. StorageError: the metadata is not ours, a
+    manifest or intent is damaged, or the manifests are of an earlier topic of this name: its
+    offsets say nothing about these records.
     """
+    _check_same_topic(store, connector, tp, topic_id)
     if committed.offset is None:
         return _after_the_last(store, connector, tp)
     done = _chain(store, connector, tp, committed.offset)
@@ -47,6 +55,46 @@ def resume_point(
         return ResumePoint(committed.offset)
     note = f"{tp}: a flush of {found.start}..{found.end} was begun: finishing it first"
     return ResumePoint(committed.offset, found, note)
+
+
+def overtaken(store: ObjectStore, tp: TopicPartition, point: ResumePoint, low: int) -> ResumePoint:
+    """Where to go on when retention deleted the records from ``point`` up to ``low``.
+
+    StorageError if that is inside a begun flush some of whose objects are stored already.
+    """
+    assert point.position is not None
+    intent = point.intent
+    if intent is not None and low <= intent.end:
+        keys = [object_key(intent.layout, tp, path, at[0]) for path, at in intent.paths.items()]
+        there = [key for key in keys if store.head(key) is not None]
+        if there:
+            raise StorageError(
+                f"{tp}: the flush {intent.start}..{intent.end} was begun, {there[0]} is stored, and"
+                f" offsets {point.position}..{low - 1} were deleted from the topic (retention)"
+                " before it was finished: it cannot be finished any more. Move its objects away and"
+                f" reset the offset of the connector's group to {low} to store what is left anew"
+            )
+    note = (
+        f"{tp}: LOST: offsets {point.position}..{low - 1} were deleted from the topic"
+        " before they were backed up (retention); going on after them"
+    )
+    return replace(point, position=low, intent=None, note=note)
+
+
+def _check_same_topic(
+    store: ObjectStore, connector: str, tp: TopicPartition, topic_id: str
+) -> None:
+    """By the first manifest: a connector's manifests are all of one topic."""
+    info = next(iter(store.list(manifest_prefix(connector, tp))), None)
+    data = None if info is None else store.get(info.key)
+    if info is None or data is None or not topic_id:
+        return
+    there = _read_manifest(tp, info.key, data).topic_id
+    if there and there != topic_id:
+        raise StorageError(
+            f"{store.url}: {info.key} is of the topic id {there}, {tp.topic} has the id {topic_id}:"
+            " it was deleted and created again. Choose another connector name and topics.dir for it"
+        )
 
 
 def _chain(store: ObjectStore, connector: str, tp: TopicPartition, position: int) -> int:

@@ -58,6 +58,10 @@ class Source(Group, Protocol):
         """
         ...
 
+    def keep_timestamps(self, tp: TopicPartition) -> None:
+        """Bring a partition's timestamps along, as long as it is ours. Called in ``assigned``."""
+        ...
+
     def pause(self, tp: TopicPartition) -> None:
         """Read no more of a partition for now."""
         ...

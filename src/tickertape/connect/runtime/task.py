@@ -18,7 +18,7 @@ from tickertape.base.ports import Clock
 from tickertape.connect.runtime.consumer_config import start_policy
 from tickertape.connect.runtime.events import Limits, Listener
 from tickertape.connect.runtime.partition import PartitionReader
-from tickertape.connect.runtime.recovery import ResumePoint, resume_point
+from tickertape.connect.runtime.recovery import ResumePoint, overtaken, resume_point
 from tickertape.connect.runtime.source import Arrival, Source
 from tickertape.connect.s3.assemble import Flush, RecordError
 from tickertape.connect.s3.commit import FlushOutcome, FlushWriter, GroupError
@@ -64,7 +64,6 @@ class SinkTask:
         self._limits = limits
         self._writer = FlushWriter(connector=settings.name, store=store, group=source)
         self._owned: dict[TopicPartition, _Owned] = {}
-        self._topic_ids: dict[str, str] = {}
         self._assigned = (
             False  # between a rebalance's two halves we own nothing and it means nothing
         )
@@ -245,29 +244,38 @@ class SinkTask:
 
     def _take_over(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts: dict[TopicPartition, int] = {}
+        topic_ids = {topic: self._source.topic_id(topic) for topic in {tp.topic for tp in tps}}
+        name = self._settings.name
         for tp, committed in self._source.committed(tps).items():
             low, high = self._source.bounds(tp)
-            point = resume_point(self._store, self._settings.name, tp, committed)
-            position = self._within(tp, point, low, high)
-            if point.note:
-                self._listener.noted(point.note)
+            topic_id = topic_ids[tp.topic]
+            found = resume_point(self._store, name, tp, committed, topic_id=topic_id)
+            point = self._within(tp, found, low, high)
+            position = point.position
+            assert position is not None
+            for note in dict.fromkeys((found.note, point.note)):
+                if note:
+                    self._listener.noted(note)
+            if point.intent is not None and point.intent.layout.needs_timestamps:
+                self._source.keep_timestamps(tp)
             reader = PartitionReader(
                 self._settings,
                 tp,
                 position=position,
                 intent=point.intent,
-                topic_id=self._topic_id(tp.topic),
+                topic_id=topic_id,
             )
-            behind = committed.offset != position and point.position is not None
+            behind = committed.offset != position and found.position is not None
             self._owned[tp] = _Owned(reader, position, target=high, behind=behind)
             starts[tp] = position
         return starts
 
-    def _within(self, tp: TopicPartition, point: ResumePoint, low: int, high: int) -> int:
+    def _within(self, tp: TopicPartition, point: ResumePoint, low: int, high: int) -> ResumePoint:
         """Reconcile where the backup ends with what the topic still has."""
         position = point.position
         if position is None:
-            return high if start_policy(self._settings.consumer) == "latest" else low
+            latest = start_policy(self._settings.consumer) == "latest"
+            return ResumePoint(high if latest else low)
         if position > high:  # retriable: a new leader may not know its high watermark yet
             raise GroupError(
                 f"{tp}: the backup goes up to offset {position - 1}, the topic only up to"
@@ -275,18 +283,7 @@ class SinkTask:
                 f" offsets of group {self._settings.group_id} and choose another connector name",
                 retriable=True,
             )
-        if position < low and point.intent is None:
-            self._listener.noted(
-                f"{tp}: LOST: offsets {position}..{low - 1} were deleted from the topic"
-                " before they were backed up (retention); going on after them"
-            )
-            return low
-        return position
-
-    def _topic_id(self, topic: str) -> str:
-        if topic not in self._topic_ids:
-            self._topic_ids[topic] = self._source.topic_id(topic)
-        return self._topic_ids[topic]
+        return overtaken(self._store, tp, point, low) if position < low else point
 
     def revoked(self, tps: Sequence[TopicPartition]) -> None:
         """Assignee: drop what was collected. No flush: membership is already uncertain."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Chunk:
     """Consecutive records of one partition as parallel sequences, offsets rising.
 
-    ``timestamps`` (ms, -1 for none) may be empty unless settings.needs_timestamps.
+    ``timestamps`` (ms, -1 for none) may be empty unless Layout.needs_timestamps.
     """
 
     offsets: Sequence[int]

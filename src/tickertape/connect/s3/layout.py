@@ -58,6 +58,11 @@ class Layout:
         return self.partitioner == "default" or self.extractor != "wallclock"
 
     @property
+    def needs_timestamps(self) -> bool:
+        """Whether directories come from record timestamps (else chunks may leave them empty)."""
+        return self.partitioner == "time" and self.extractor == "record"
+
+    @property
     def suffix(self) -> str:
         """The end of every object name: ``.json``, ``.json.gz``, ``.bin``, ``.bin.gz``."""
         suffix = ".json" if self.format == "json" else self.extension

@@ -51,8 +51,8 @@ class SinkSettings:
 
     @property
     def needs_timestamps(self) -> bool:
-        """Whether the plan looks at record timestamps (else chunks may leave them empty)."""
-        return self.layout.partitioner == "time" and self.layout.extractor == "record"
+        """Layout.needs_timestamps: of new flushes. A begun one has a layout of its own."""
+        return self.layout.needs_timestamps
 
     def config_hash(self) -> str:
         """Over what determines bytes and names (``layout``): 16 hex digits."""

@@ -23,7 +23,7 @@ INTENT = Intent(start=5, end=9, paths={"2019-06-28": (5,)}, layout=Layout(), top
 
 
 def found(store: MemoryStore, offset: int | None, metadata: str = "") -> ResumePoint:
-    return resume_point(store, "s3-sink", TP, Committed(offset, metadata))
+    return resume_point(store, "s3-sink", TP, Committed(offset, metadata), topic_id="id")
 
 
 def store_with(*flushes: tuple[int, int]) -> MemoryStore:

@@ -11,11 +11,13 @@ from tests.crash.fake_topic import FakeCluster, FakeSource
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fakes import FakeClock
+from tickertape.base.ids import TopicPartition
 from tickertape.connect.runtime.events import Limits
 from tickertape.connect.runtime.source import Arrival, Committed
 from tickertape.connect.runtime.task import SinkTask
 from tickertape.connect.s3.assemble import Flush, RecordError
 from tickertape.connect.s3.commit import GroupError
+from tickertape.connect.s3.intent import Intent, encode_intent
 from tickertape.connect.s3.layout import Layout
 from tickertape.connect.s3.settings import SinkSettings
 from tickertape.objects.memory import Fault, MemoryStore
@@ -71,6 +73,17 @@ class Bench:
     @property
     def committed(self) -> Committed:
         return self.cluster.committed[self.cluster.tp(0)]
+
+    def intent(self, start: int, end: int) -> str:
+        """What a worker that is gone left in the group."""
+        intent = Intent(
+            start=start,
+            end=end,
+            paths={"partition=0": (start,)},
+            layout=self.settings.layout,
+            topic_id=self.cluster.topic_id,
+        )
+        return encode_intent(intent).decode()
 
     def stored(self) -> list[int]:
         return sorted(offset for _, offset in stored_records(self.store).elements())
@@ -181,6 +194,62 @@ def test_a_topic_made_anew_is_not_mixed_with_the_old_one() -> None:
     with pytest.raises(GroupError, match="Was it deleted and created again"):
         bench.run(limits=Limits(assign_attempts_max=2))
     assert bench.stored() == list(range(9))
+
+
+def test_a_topic_made_anew_and_longer_than_the_old_one_is_not_skipped() -> None:
+    bench = Bench()
+    bench.produce(9)
+    bench.run()
+    bench.cluster.log.clear()
+    bench.cluster.topic_id = "AAAAAAAAAAAAAAAAAAAAAg"
+    bench.produce(20)
+    forgotten: dict[TopicPartition, Committed] = {}  # brokers forget the offsets with the topic
+    for committed in (forgotten, {bench.cluster.tp(0): bench.committed}):
+        bench.cluster.committed = committed
+        bench.source = FakeSource(bench.cluster)
+        with pytest.raises(StorageError, match="deleted and created again"):
+            bench.run()
+        assert bench.stored() == list(range(9))
+
+
+def test_a_bad_record_right_after_a_begun_flush_does_not_keep_it_from_ending() -> None:
+    bench = Bench()
+    bench.produce(3)
+    bench.cluster.produce(None)
+    bench.cluster.committed[bench.cluster.tp(0)] = Committed(0, bench.intent(0, 2))
+    with pytest.raises(RecordError, match="offset 3: got a null value"):
+        bench.run()
+    assert bench.stored() == [0, 1, 2]
+    assert bench.committed == Committed(3)
+
+
+def test_retention_may_take_a_begun_flush_of_which_nothing_was_stored() -> None:
+    bench = Bench()
+    bench.produce(12)
+    bench.cluster.committed[bench.cluster.tp(0)] = Committed(0, bench.intent(0, 5))
+    bench.cluster.log[0] = bench.cluster.log[0][4:]
+    bench.cluster.log_start[0] = 4
+    bench.run()
+    assert [note for note in bench.listened.notes if "LOST: offsets 0..3 " in note]
+    assert bench.stored() == list(range(4, 12))
+
+
+def test_a_flush_half_stored_and_half_deleted_is_left_to_a_person() -> None:
+    bench = Bench()
+    bench.produce(12)
+    bench.store.put("topics/ticks/partition=0/ticks+0+0000000000.json.gz", b"some of 0..5")
+    bench.cluster.committed[bench.cluster.tp(0)] = Committed(0, bench.intent(0, 5))
+    bench.cluster.log[0] = bench.cluster.log[0][4:]
+    bench.cluster.log_start[0] = 4
+    with pytest.raises(StorageError, match=r"flush 0\.\.5 was begun.*reset the offset"):
+        bench.run()
+    assert bench.committed.offset == 0
+    bench.cluster.log[0] = bench.cluster.log[0][4:]
+    bench.cluster.log_start[0] = 8  # nothing of the flush is left that could be stored twice
+    bench.source = FakeSource(bench.cluster)
+    del bench.store.objects["topics/ticks/partition=0/ticks+0+0000000000.json.gz"]
+    bench.run()
+    assert bench.stored() == list(range(8, 12))
 
 
 def test_other_records_under_our_name_are_not_overwritten() -> None:
