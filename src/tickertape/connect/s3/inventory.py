@@ -17,7 +17,7 @@ from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
 from tickertape.connect.s3.formats import line_end
 from tickertape.connect.s3.layout import Layout
 from tickertape.connect.s3.manifest import Manifest, ManifestObject, decode_manifest
-from tickertape.connect.s3.names import ROOT, parse_manifest_key, topic_prefix
+from tickertape.connect.s3.names import ROOT, parse_manifest_key, parse_object_key, topic_prefix
 from tickertape.connect.s3.runs import Run
 from tickertape.objects.store import ObjectStore, sha256_hex
 
@@ -52,10 +52,14 @@ class Holding:
 
 @dataclass(slots=True)
 class Inventory:
-    """Everything found. ``manifests`` per partition and connector, by rising start offset."""
+    """Everything found. ``manifests`` per partition and connector, by rising start offset.
+
+    ``connectors``: those that wrote manifests, and the one that was asked for.
+    """
 
     holdings: list[Holding] = field(default_factory=list)
     manifests: dict[tuple[int, str], list[Manifest]] = field(default_factory=dict)
+    connectors: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
     def partitions(self) -> list[int]:
@@ -68,11 +72,12 @@ def take_inventory(
     store: ObjectStore, topic: str, *, connector: str | None = None, topics_dir: str = "topics"
 ) -> Inventory:
     """Read the bucket: all manifests of the topic (or of one connector), then all its objects."""
-    inventory = Inventory()
+    inventory = Inventory(connectors={connector} if connector else set())
     others: set[str] = set()
     for name, manifest in _manifests(store, topic, inventory):
         if connector in {None, name}:
             inventory.manifests.setdefault((manifest.partition, name), []).append(manifest)
+            inventory.connectors.add(name)
         else:
             others.update(item.key for item in manifest.objects)
     prefixes = {topic_prefix(Layout(topics_dir=topics_dir), topic)}
@@ -133,7 +138,7 @@ def _check_claimed(
         )
         inventory.findings.append(finding)
         return
-    reason = _damage(stored, manifest.layout, entry)
+    reason = _misnamed(manifest, entry) or _damage(stored, manifest.layout, entry)
     if reason is not None:
         finding = Finding(
             kind="altered",
@@ -157,9 +162,22 @@ def _check_claimed(
     )
 
 
+def _misnamed(manifest: Manifest, entry: ManifestObject) -> str | None:
+    """What a name says must be so: whoever reads the bucket without manifests goes by names."""
+    named = parse_object_key(manifest.layout, entry.key)
+    if named is not None and (named.topic, named.partition, named.first) == (
+        manifest.topic,
+        manifest.partition,
+        entry.offsets[0][0],
+    ):
+        return None
+    return f"its name does not say {manifest.topic}-{manifest.partition} from its first offset on"
+
+
 def _damage(stored: bytes, layout: Layout, entry: ManifestObject) -> str | None:
     """What is wrong with an object that a manifest describes; None if nothing is."""
-    content, cut = unpacked(stored)
+    # Raw values may be gzip themselves.
+    content, cut = unpacked(stored) if layout.compression == "gzip" else (stored, None)
     lines = content.count(line_end(layout)) if line_end(layout) else entry.records
     if cut is not None:
         return f"{cut} after {lines} of {entry.records} records"

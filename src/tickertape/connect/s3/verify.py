@@ -204,15 +204,18 @@ def _judge(
     partition: int, inventory: Inventory, witness: Witness | None, report: Report
 ) -> PartitionReport:
     scope = _scope(partition, inventory)
+    connectors = sorted(inventory.connectors)
+    end = None if witness is None else witness.expected_end(partition, connectors)
     _find_doubles(scope, report)
-    _find_unproven(scope, inventory, report)
+    _find_unproven(scope, inventory, end, report)
     gaps = [Gap(first=a, last=b, reason="null values, skipped") for a, b in scope.skipped]
     compared = 0
     if witness is None:
         gaps += [Gap(first=a, last=b, reason="no record, says the flush") for a, b in scope.inside]
         _miss(scope, scope.between, "in no object", report)
     else:
-        compared = _ask(witness, scope, inventory, gaps, report)
+        tail = _unbacked_tail(witness, scope, end)
+        compared = _ask(witness, scope, tail, gaps, report)
     return PartitionReport(
         partition=partition,
         first=scope.first,
@@ -263,13 +266,19 @@ def _find_doubles(scope: _Scope, report: Report) -> None:
         )
 
 
-def _find_unproven(scope: _Scope, inventory: Inventory, report: Report) -> None:
-    """Objects without a manifest are history or work in progress, but not between manifests."""
+def _find_unproven(scope: _Scope, inventory: Inventory, end: int | None, report: Report) -> None:
+    """Objects without a manifest are history or work in progress.
+
+    Not so between manifests, nor after the last one below ``end``, up to which flushes were done.
+    """
     named = [holding for holding in scope.holdings if holding.entry is None]
     chains = [
         chain for (number, _), chain in inventory.manifests.items() if number == scope.partition
     ]
     holes = [gap for chain in chains for gap in chain_gaps(chain)]
+    proven = max((chain[-1].end for chain in chains), default=None)
+    if proven is not None and end is not None and proven < end - 1:
+        holes.append((proven + 1, end - 1))
     for hole in holes:
         # A hole that no object touches is missing, which is reported elsewhere.
         touched = common([hole], [run for holding in named for run in holding.runs])
@@ -295,12 +304,9 @@ def _find_unproven(scope: _Scope, inventory: Inventory, report: Report) -> None:
         )
 
 
-def _ask(
-    witness: Witness, scope: _Scope, inventory: Inventory, gaps: list[Gap], report: Report
-) -> int:
+def _ask(witness: Witness, scope: _Scope, tail: list[Run], gaps: list[Gap], report: Report) -> int:
     """Everything that only the topic can tell. Returns how many objects it confirmed."""
     partition = scope.partition
-    tail = _unbacked_tail(witness, scope, inventory)
     asked = merged([*scope.inside, *scope.between, *tail])
     sound = [holding for holding in scope.holdings if holding.sound]
     answer = witness.compare(partition, sound, asked)
@@ -324,10 +330,8 @@ def _ask(
     return answer.compared
 
 
-def _unbacked_tail(witness: Witness, scope: _Scope, inventory: Inventory) -> list[Run]:
-    """What the groups committed past the last flush: it must be in the bucket."""
-    connectors = sorted({name for _, name in inventory.manifests})
-    end = witness.expected_end(scope.partition, connectors)
+def _unbacked_tail(witness: Witness, scope: _Scope, end: int | None) -> list[Run]:
+    """What the groups committed (below ``end``) past the last flush: it must be in the bucket."""
     # Where nothing is backed up nobody knows at which offset the connector began.
     first = scope.last + 1 if scope.known else witness.bounds(scope.partition)[0]
     return [(first, end - 1)] if end is not None and end > first else []

@@ -1,11 +1,18 @@
 """The proof holds for a sound backup, and names the offsets of every way to spoil one."""
 
 import gzip
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.unit.connect.s3.verify.bucket import TOPIC, Bucket
 
+from tickertape.connect.s3.compare import Comparison
+from tickertape.connect.s3.inventory import Holding
 from tickertape.connect.s3.layout import Layout
+from tickertape.connect.s3.manifest import ManifestObject
+from tickertape.connect.s3.runs import Run
 from tickertape.connect.s3.verify import KINDS, Report, verify
 
 Told = dict[str, list[tuple[int | None, tuple[tuple[int, int], ...]]]]
@@ -147,6 +154,72 @@ def test_a_manifest_under_another_offsets_name_is_altered(bucket: Bucket) -> Non
     report = verify(bucket.store, TOPIC)
     assert not report.verified
     assert "not its name's" in report.findings[0].reason
+
+
+@pytest.mark.parametrize(("partition", "first"), [(0, 3), (1, 0)])
+def test_an_object_under_a_name_that_says_other_offsets_is_altered(
+    bucket: Bucket, partition: int, first: int
+) -> None:
+    made = bucket.put("partition=0", range(first, first + 3), partition)
+    bucket.flush((0, 2), replace(made, offsets=((0, 2),)))
+    report = verify(bucket.store, TOPIC)
+    assert told(report) == {"altered": [(0, ((0, 2),))]}
+    assert "its name" in report.findings[0].reason
+
+
+def test_raw_values_that_are_gzip_themselves_are_no_damage() -> None:
+    bucket = Bucket(Layout(format="bytes", extension=".bin"))
+    key = bucket.put("partition=0", [0]).key
+    data = b"\n".join([gzip.compress(b"one", mtime=0), gzip.compress(b"two", mtime=0), b""])
+    digest = hashlib.sha256(data).hexdigest()
+    entry = ManifestObject(
+        key=key, offsets=((0, 1),), records=2, size=len(data), sha256=digest, content_sha256=digest
+    )
+    bucket.store.objects[key] = data
+    bucket.flush((0, 1), entry)
+    report = verify(bucket.store, TOPIC)
+    assert told(report) == {}
+    assert report.verified
+
+
+class Group:
+    """A topic of which nothing is left, and a group that committed up to ``end``."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    def partitions(self) -> int:
+        return 1
+
+    def identity(self) -> str:
+        return "id-1"
+
+    def compare(
+        self, partition: int, holdings: Sequence[Holding], gaps: Sequence[Run]
+    ) -> Comparison:
+        return Comparison(not_comparable=len(holdings), unread=list(gaps))
+
+    def expected_end(self, partition: int, connectors: Sequence[str]) -> int | None:
+        return self.end if "s3-sink" in connectors else None
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        return self.end, self.end
+
+
+def test_the_last_manifests_leave_a_trace_in_the_group(bucket: Bucket) -> None:
+    bucket.simple((0, 2))
+    last = bucket.flush((3, 5), bucket.put("partition=0", range(3, 6)))
+    assert verify(bucket.store, TOPIC, witness=Group(6)).verified
+    del bucket.store.objects[last]
+    assert verify(bucket.store, TOPIC, witness=Group(3)).verified  # it is an unfinished flush's
+    assert told(verify(bucket.store, TOPIC, witness=Group(6))) == {"unproven": [(0, ((3, 5),))]}
+
+
+def test_without_any_manifest_the_group_of_the_connector_given_is_asked(bucket: Bucket) -> None:
+    bucket.put("partition=0", range(3))
+    assert verify(bucket.store, TOPIC, witness=Group(6)).verified  # of whom could it ask?
+    report = verify(bucket.store, TOPIC, witness=Group(6), connector="s3-sink")
+    assert told(report) == {"missing": [(0, ((3, 5),))]}
 
 
 def test_an_object_of_an_unknown_name_is_foreign(bucket: Bucket) -> None:
