@@ -3,6 +3,8 @@
 Records are ``value(offset)``, as in Bucket, which is a backup built object by object.
 """
 
+from dataclasses import replace
+
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.interop.harness import Broker, create_topic, unique
@@ -81,6 +83,17 @@ def test_a_gap_where_the_topic_has_a_record_is_missing(it: Witnessed) -> None:
     it.bucket.flush((0, 5), it.bucket.put("a", [0, 1, 2, 5]))
     assert verify(it.bucket.store, TOPIC).verified, "the manifest alone cannot tell"
     assert found(it.verify()) == [("missing", 0, ((3, 4),))]
+
+
+def test_what_was_skipped_must_be_null(it: Witnessed) -> None:
+    it.bucket.layout = replace(it.bucket.layout, null_values="ignore")
+    it.produce(value(0), None, None, value(3))
+    it.bucket.flush((0, 3), it.bucket.put("a", [0, 3]), skipped=((1, 2),))
+    report = it.verify()
+    assert (found(report), report.partitions[0].compared) == ([], 1)
+    it.produce(value(4), None, value(6), value(7))
+    it.bucket.flush((4, 7), it.bucket.put("a", [4, 7]), skipped=((5, 6),))
+    assert found(it.verify()) == [("missing", 0, ((5, 6),))]
 
 
 def test_what_lies_between_flushes_is_missing_if_the_topic_has_it(it: Witnessed) -> None:

@@ -51,10 +51,10 @@ def compare_partition(
     low, high = readers.uncommitted.bounds(topic, partition)
     pending: list[_Recount] = []
     for holding in holdings:
-        if holding.entry is None or holding.manifest is None:
+        if holding.manifest is None:
             continue
         if holding.runs[0][0] < low or holding.runs[-1][1] >= high:
-            result.not_comparable += 1
+            result.not_comparable += holding.entry is not None
         else:
             pending.append(_Recount(holding))
     result.unread = common(gaps, [(0, low - 1), (high, max(high, 1 << 62))])
@@ -99,6 +99,10 @@ class _Recount:
                 self.refusal = f"offset {mine[error.index].offset()}: {error.reason}"
                 return
             whole = [line for line in lines if line is not None]
+            if self.holding.entry is None:
+                if whole:
+                    self.refusal = "skipped as null values, and the topic has others there"
+                continue
             if len(whole) < len(mine):
                 self.refusal = f"the topic has null values in {first}-{last}, the object has none"
                 return
@@ -123,7 +127,17 @@ def _count(
 
 def _conclude(recount: _Recount, result: Comparison) -> None:
     holding = recount.holding
-    assert holding.entry is not None
+    if holding.entry is None:
+        if recount.refusal is not None:
+            result.findings.append(
+                Finding(
+                    kind="missing",
+                    partition=holding.partition,
+                    runs=holding.runs,
+                    reason=recount.refusal,
+                )
+            )
+        return
     if recount.refusal is None and recount.records < holding.entry.records:
         result.not_comparable += 1  # compaction or retention took some of its records
         return

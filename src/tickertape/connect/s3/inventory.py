@@ -38,7 +38,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One object. ``manifest`` and ``entry`` are None for objects accounted for by name."""
+    """One object. ``manifest`` and ``entry`` are None for objects accounted for by name.
+
+    A manifest without an entry stands for the null values that its flush skipped: no object.
+    """
 
     key: str
     partition: int

@@ -179,6 +179,7 @@ class _Scope:
 
     partition: int
     holdings: list[Holding]
+    nulls: list[Holding]
     covered: list[Run]
     inside: list[Run]  # passed by flushes, in no object, not skipped: the manifests say no record
     skipped: list[Run]
@@ -244,7 +245,13 @@ def _scope(partition: int, inventory: Inventory) -> _Scope:
     inside = subtract(passed, [*covered, *skipped])
     known = merged([*covered, *passed])
     between = subtract([(known[0][0], known[-1][1])], known) if known else []
-    return _Scope(partition, holdings, covered, inside, subtract(skipped, covered), between)
+    nulls = [
+        Holding(key="", partition=partition, runs=m.skipped, records=0, size=0, manifest=m)
+        for m in manifests
+        if m.skipped
+    ]
+    skipped = subtract(skipped, covered)
+    return _Scope(partition, holdings, nulls, covered, inside, skipped, between)
 
 
 def _find_doubles(scope: _Scope, report: Report) -> None:
@@ -309,7 +316,7 @@ def _ask(witness: Witness, scope: _Scope, tail: list[Run], gaps: list[Gap], repo
     partition = scope.partition
     asked = merged([*scope.inside, *scope.between, *tail])
     sound = [holding for holding in scope.holdings if holding.sound]
-    answer = witness.compare(partition, sound, asked)
+    answer = witness.compare(partition, [*sound, *scope.nulls], asked)
     report.findings += answer.findings
     _miss(scope, answer.committed, "the topic has records there, no object does", report)
     silent = subtract(asked, [*answer.committed, *answer.aborted, *answer.unread])
