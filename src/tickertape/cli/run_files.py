@@ -93,8 +93,7 @@ class RunFolder:
     def write_worker_files(self, *, bootstrap: str, topic: str, lake: str, name: str) -> None:
         """The two files of the sink."""
         self.worker_file.write_text(_WORKER.format(bootstrap=bootstrap))
-        lake = lake.replace("\\", "\\\\")  # as .properties files spell it
-        self.sink_file.write_text(_SINK.format(name=name, topic=topic, lake=lake))
+        self.sink_file.write_text(_SINK.format(name=name, topic=topic, lake=_escaped(lake)))
 
     def dead_letters(self, ticks: Path) -> Path:
         """Where the bad rows of a file go."""
@@ -113,6 +112,13 @@ class RunFolder:
                 file.writelines(synthetic_day(seed, rows))
             unfinished.replace(path)
         return path
+
+
+def _escaped(text: str) -> str:
+    """A value as .properties files spell it: they are ISO-8859-1."""
+    units = text.replace("\\", "\\\\").encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)
 
 
 def source_id(ticks: Path, identity: tuple[str, str, str]) -> bytes:

@@ -48,7 +48,9 @@ def worker() -> None:
 @click.option(
     "--once", is_flag=True, help="Store everything that is there now, tails included, and end."
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
 def start(
     worker_file: Path,
     connector_files: tuple[Path, ...],

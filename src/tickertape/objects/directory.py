@@ -160,7 +160,10 @@ class DirectoryStore:
     def check(self) -> tuple[str, ...]:
         """Create the folder if needed, prove that it can be written and that link(2) refuses."""
         with _store_errors("create folder", self._root):
+            missing = [step for step in (self._root, *self._root.parents) if not step.exists()]
             self._root.mkdir(parents=True, exist_ok=True)
+            for step in missing:
+                _sync_dir(step.parent)
             self._remove_unfinished()
         self.put(PROBE_KEY, b"conditional put?\n")
         if self.put(PROBE_KEY, b"conditional put?\n") is not PutOutcome.EXISTS:

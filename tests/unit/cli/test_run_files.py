@@ -28,6 +28,14 @@ def test_the_sinks_files_mean_what_a_run_needs(folder: RunFolder) -> None:
     assert (layout.partitioner, layout.path_format) == ("time", "YYYY-MM-dd")
 
 
+@pytest.mark.parametrize("lake", ["file:///시세/lake", "file:///a\\b", "file:///ticks\U0001f4c8"])
+def test_the_sink_goes_where_the_run_looks(folder: RunFolder, lake: str) -> None:
+    folder.write_worker_files(bootstrap="h:1", topic="ticks", lake=lake, name="s3-sink-ticks")
+    files = (folder.worker_file, folder.sink_file)
+    settings = load_settings(*(read_properties(path.read_bytes(), str(path)) for path in files))
+    assert settings.store_url == lake
+
+
 def test_one_job_at_a_time(folder: RunFolder) -> None:
     with folder.lock(), pytest.raises(MisuseError, match="another `tape run`"), folder.lock():
         pass

@@ -80,7 +80,7 @@ def test_it_says_what_it_will_do_before_it_does_it(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tickertape.connect.runtime.worker._ASK_MS", 200)
-    assert start(*NOBODY, "--store-url", f"file://{files}/lake") == 1
+    assert start(*NOBODY, "--store-url", f"file://{files}/lake", "-o", "table") == 1
     error = capsys.readouterr().err
     assert error.startswith(f"s3-sink: mytopic -> file://{files}/lake   (group connect-s3-sink)\n")
     assert "exactly once  yes" in error

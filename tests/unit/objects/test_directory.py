@@ -74,6 +74,24 @@ def test_check_spares_the_file_of_a_living_writer(
     assert store.get("a") == b"x"
 
 
+def test_a_power_cut_leaves_the_new_store_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noting(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    root = tmp_path / "new" / "data" / "lake"
+    store = DirectoryStore(root)
+    store.check()
+    folders = [root, *root.parents[:3]]  # up to the one that was there
+    assert {folder.stat().st_ino for folder in folders} <= synced
+
+
 def test_folders_removed_under_us_are_made_again(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.put("topics/t/a", b"1")

@@ -111,9 +111,7 @@ class FlushWriter:
         outcome = self._store.put(built.key, built.data, content_type=content_type)
         if outcome is PutOutcome.CREATED or stored_sha256(self._store, built.key) == built.sha256:
             return flush
-        stored = self._store.get(built.key)
-        if stored is None:
-            raise StorageError(f"{self._store.url}: {built.key} existed and is gone: who deletes?")
+        stored = self._existing(built.key)
         try:
             return flush.adopt(built.key, stored)
         except StorageError as error:
@@ -130,8 +128,8 @@ class FlushWriter:
         encoded = encode_manifest(manifest)
         if self._store.put(key, encoded, content_type="application/json") is PutOutcome.CREATED:
             return
-        there = self._store.get(key)
-        if there is None or there == encoded:
+        there = self._existing(key)
+        if there == encoded:
             return
         found = decode_manifest(there)
         raise StorageError(
@@ -140,6 +138,13 @@ class FlushWriter:
             f" {manifest.start}..{manifest.end} of {manifest.topic_id or 'unknown'}."
             " Was the topic deleted and created again? Choose another connector name"
         )
+
+    def _existing(self, key: str) -> bytes:
+        """What a put was refused for."""
+        stored = self._store.get(key)
+        if stored is None:
+            raise StorageError(f"{self._store.url}: {key} existed and is gone: who deletes?")
+        return stored
 
     def catch_up(self, tp: TopicPartition, offset: int) -> FlushOutcome:
         """Tell the group that all below ``offset`` is stored. The last step of every flush."""

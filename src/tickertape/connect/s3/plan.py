@@ -88,7 +88,8 @@ class RotationPlan:
         """The cut that is due by the clock alone, if any."""
         self._touched_ms = min(self._touched_ms, now_ms)  # the wall clock may have gone back
         if self._tz is not None:
-            if self._scheduled_ms is None:
+            # Never further away than the interval, unless the wall clock has gone back since.
+            if self._scheduled_ms is None or self._scheduled_ms - now_ms > self._schedule_ms:
                 self._scheduled_ms = next_scheduled(self._tz, self._schedule_ms, now_ms)
             if now_ms >= self._scheduled_ms:
                 self._scheduled_ms = next_scheduled(self._tz, self._schedule_ms, now_ms)

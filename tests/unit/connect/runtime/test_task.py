@@ -285,6 +285,22 @@ def test_a_manifest_of_another_flush_is_not_overwritten() -> None:
     assert other.committed.offset == 0
 
 
+def test_a_manifest_that_vanishes_is_not_taken_for_written() -> None:
+    class Cleaned(MemoryStore):
+        """Somebody deletes manifests as soon as they are there."""
+
+        def get(self, key: str) -> bytes | None:
+            return None if "/manifest/" in key else super().get(key)
+
+    bench = Bench()
+    bench.produce(3)
+    bench.store = Cleaned()
+    bench.store.fail_put(2, Fault.LOSE_ANSWER)
+    with pytest.raises(StorageError, match="existed and is gone: who deletes"):
+        bench.run()
+    assert bench.committed.offset == 0
+
+
 def test_the_same_lines_in_another_compression_are_taken_over() -> None:
     bench = Bench()
     bench.produce(3)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,18 @@ def test_a_clock_that_goes_back_is_in_the_intent() -> None:
     assert flush.intent.paths == {"2019-06-28": (0, 2), "2019-06-29": (1,)}
     again = rebuild(TP, flush.intent, [chunk(0, b"x", b"y", b"z", b"later")])
     assert again.objects == flush.objects
+
+
+def test_a_clock_that_was_wrong_by_a_year_does_not_stop_the_schedule() -> None:
+    settings = replace(
+        sink(flush_size=100, flush_idle_ms=-1), rotate_schedule_interval_ms=DAY // 24
+    )
+    assembler = PartitionAssembler(settings, TP, position=0)
+    assembler.add(chunk(0, b"a"), JUNE_28 + 365 * DAY)
+    assembler.add(chunk(1, b"b"), JUNE_28)
+    assert assembler.due_ms == JUNE_28 + DAY // 24
+    (flush,) = assembler.tick(JUNE_28 + DAY // 24)
+    assert (flush.start, flush.end) == (0, 1)
 
 
 def test_the_first_record_sets_the_start_where_nothing_was_committed() -> None:
