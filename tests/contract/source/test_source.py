@@ -11,7 +11,7 @@ from tests.interop.harness import PATIENCE_S, Tickertape, create_topic, unique
 from tickertape.base.errors import StorageError
 from tickertape.base.fakes import FakeClock
 from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
-from tickertape.connect.runtime.consumer_config import consumer_config
+from tickertape.connect.runtime.consumer_config import consumer_config, subscription
 from tickertape.connect.runtime.kafka_source import KafkaSource
 from tickertape.connect.runtime.source import Committed, Source
 from tickertape.connect.s3.commit import CommitOutcome
@@ -101,6 +101,7 @@ class Reader:
         self.starts: Mapping[TopicPartition, int] = {}
         self.refusal: StorageError | None = None
         self.mine: set[TopicPartition] = set()
+        self.told: set[str] = set()  # topics that were ever ours
         self.revoked_times = 0
         self.read: dict[TopicPartition, list[tuple[int, int, bytes | None]]] = {}
         self.ends: dict[TopicPartition, int] = {}
@@ -110,6 +111,7 @@ class Reader:
         if self.refusal is not None:
             raise self.refusal
         self.mine = set(tps)
+        self.told |= {tp.topic for tp in tps}
         return {tp: self.starts.get(tp, 0) for tp in tps}
 
     def revoked(self, tps: Sequence[TopicPartition]) -> None:
@@ -273,6 +275,34 @@ def test_pausing_amid_records_that_were_fetched_ahead_loses_none(
             reader.source.resume(tp)
     reader.until(lambda: len(reader.read.get(tp, ())) >= 3_000)
     assert [row[0] for row in reader.read[tp]] == list(range(3_000))
+
+
+def test_a_pattern_is_of_whole_names_and_leaves_internal_topics_out(broker: Tickertape) -> None:
+    stem = unique("pattern")
+    a, b, _ = (create_topic(broker.bootstrap, stem + end) for end in ("-a", "-b", "-a-not"))
+    settings = SinkSettings(
+        name=stem,
+        topics=(),
+        topics_regex=f"{a}|__.*|{b}",
+        flush_size=1,
+        bootstrap_servers=broker.bootstrap,
+    )
+    config = consumer_config(settings, 0).librdkafka
+
+    class ByPattern(KafkaPlace):
+        def source(self, *, with_timestamps: bool = True) -> Source:
+            topics = subscription(settings)
+            return KafkaSource(config, topics, with_timestamps=False, note=lambda _: None)
+
+    reader = Reader(ByPattern(broker))
+    tp = TopicPartition(TopicName(a), PartitionIndex(0))
+    reader.until(lambda: bool(reader.mine))
+    assert reader.source.commit(tp, 0, "") is CommitOutcome.DONE  # now there are internal topics
+    reader.source.close()
+    again = Reader(ByPattern(broker))
+    again.until(lambda: bool(again.mine))
+    again.source.close()
+    assert again.told == {a, b}
 
 
 def test_bounds_are_log_start_and_high_watermark(place: Place, reader: Reader) -> None:

@@ -39,6 +39,8 @@ JVM_ONLY: Final = frozenset({
     "sasl.client.callback.handler.class", "sasl.login.class", "sasl.login.callback.handler.class",
     "socket.connection.setup.timeout.max.ms", "retry.backoff.max.ms", "metadata.recovery.strategy",
 })  # fmt: skip
+# Java's consumers leave these out of patterns; librdkafka does so if told.
+_INTERNAL: Final = "^__consumer_offsets$,^__transaction_state$"
 _JAAS_OPTION = re.compile(r'\b(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _TUNING: Final[dict[str, str | int]] = {
     # Kafka says 45 s. A worker that was killed blocks its successor this long; one that was only
@@ -76,6 +78,7 @@ def consumer_config(settings: SinkSettings, task: int) -> ConsumerConfig:
         )
     found: dict[str, str | int | bool] = {
         **_TUNING,
+        **({"topic.blacklist": _INTERNAL} if settings.topics_regex else {}),
         "client.id": f"connector-consumer-{settings.name}-{task}",
     }
     warnings: list[str] = []
@@ -107,6 +110,13 @@ def consumer_config(settings: SinkSettings, task: int) -> ConsumerConfig:
         },
         tuple(warnings),
     )
+
+
+def subscription(settings: SinkSettings) -> list[str]:
+    """What to subscribe to: names, or one pattern in librdkafka's form, which starts with ^."""
+    if settings.topics_regex is None:
+        return list(settings.topics)
+    return [f"^({settings.topics_regex})$"]  # in Java a pattern is one for the whole name
 
 
 def start_policy(java: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from threading import Event
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.ports import Clock
-from tickertape.connect.runtime.consumer_config import consumer_config
+from tickertape.connect.runtime.consumer_config import consumer_config, subscription
 from tickertape.connect.runtime.events import Limits, Listener
 from tickertape.connect.runtime.kafka_source import KafkaSource
 from tickertape.connect.runtime.task import SinkTask
@@ -87,7 +87,7 @@ class Worker:
             listener.noted(warning)
         source = KafkaSource(
             config.librdkafka,
-            [f"^{settings.topics_regex}$"] if settings.topics_regex else settings.topics,
+            subscription(settings),
             with_timestamps=settings.needs_timestamps,
             note=listener.noted,
         )
