@@ -86,6 +86,9 @@ class SinkTask:
                     self._round(flushers, once=once)
                     if once and self._all_finished():
                         return
+        except (ObjectStoreError, GroupError) as error:
+            if not (stop.is_set() and error.retriable):
+                raise
         finally:
             self._source.close()
 

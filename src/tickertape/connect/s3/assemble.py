@@ -246,7 +246,9 @@ def rebuild(
     if found != firsts:
         raise StorageError(
             f"topic {tp.topic} partition {tp.partition}: got records for {found},"
-            f" want {firsts} as the intent of {intent.start}..{intent.end} says"
+            f" want {firsts} as the intent of {intent.start}..{intent.end} says. If compaction took"
+            " records of this begun flush, move its objects away, if any, and commit the offset"
+            f" {intent.start} anew for the connector's group, which drops the intent"
         )
     return flush
 

@@ -117,8 +117,9 @@ class FlushWriter:
         except StorageError as error:
             raise StorageError(
                 f"{self._store.url}: {error}. It exists already and is not of {flush.tp}"
-                f" {flush.start}..{flush.end}: was the topic deleted and created again, or do two"
-                " connectors write here? Move the old objects away, or choose another topics.dir."
+                f" {flush.start}..{flush.end}: was the topic deleted and created again, do two"
+                " connectors write here, or did compaction take records of a begun flush?"
+                " Move the old objects away, or choose another topics.dir."
                 " Nothing was overwritten, nothing was skipped"
             ) from error
 

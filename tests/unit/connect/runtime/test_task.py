@@ -395,6 +395,27 @@ def test_a_stopped_task_leaves_the_tail_in_the_topic() -> None:
     assert bench.cluster.members == []
 
 
+def test_a_task_told_to_stop_while_nobody_answers_just_stops() -> None:
+    bench = Bench()
+    stop = Event()
+
+    class NobodyAnswers(FakeSource):
+        def bounds(self, tp: TopicPartition) -> tuple[int, int]:
+            stop.set()
+            raise GroupError("no answer", retriable=True)
+
+    task = SinkTask(
+        bench.settings,
+        NobodyAnswers(bench.cluster),
+        bench.store,
+        clock=bench.clock,
+        listener=bench.listened,
+        limits=Limits(),
+    )
+    task.run(stop)
+    assert bench.cluster.members == []
+
+
 def test_the_idle_tail_is_flushed_by_the_clock() -> None:
     bench = Bench(replace(SETTINGS, flush_idle_ms=5_000))
     bench.produce(4)
