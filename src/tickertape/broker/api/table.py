@@ -62,6 +62,7 @@ HANDLERS: Final[dict[int, Route]] = {
     ),
     ApiKey.OFFSET_DELETE: Route("tickertape.broker.api.p47_offset_delete", 0, 0),
     ApiKey.DESCRIBE_CLUSTER: Route("tickertape.broker.api.p60_describe_cluster", 0, 2),
+    ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: Route(
         "tickertape.broker.api.p75_describe_topic_partitions", 0, 0
     ),

@@ -38,6 +38,11 @@ from tickertape.wire.schema.describe_log_dirs import (
     DescribeLogDirsRequest,
     DescribeLogDirsResponse,
 )
+from tickertape.wire.schema.describe_producers import (
+    DescribeProducersRequest,
+    DescribeProducersResponse,
+)
+from tickertape.wire.schema.describe_producers import TopicRequest as ProducersOf
 from tickertape.wire.schema.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
@@ -364,3 +369,20 @@ def test_absent_topics_are_not_created(core: Core) -> None:
         None,
     )
     assert core.broker.topics.get("nope") is None
+
+
+# -- DescribeProducers -----------------------------------------------------------------------
+
+
+def test_producers_are_described_with_where_they_are(core: Core) -> None:
+    numbered = {"producer_id": 5, "producer_epoch": 2, "base_sequence": 0}
+    core.produce("t", batch("a", "b", **numbered))
+    core.produce("t", batch("plain"))
+    ask = DescribeProducersRequest(topics=[ProducersOf(name="t", partition_indexes=[0, 1, 2])])
+    response = core.ask(ApiKey.DESCRIBE_PRODUCERS, 0, ask, DescribeProducersResponse)
+    first, second, third = response.topics[0].partitions
+    (known,) = first.active_producers
+    assert (known.producer_id, known.producer_epoch, known.last_sequence) == (5, 2, 1)
+    assert (known.last_timestamp, known.current_txn_start_offset) == (1001, -1)
+    assert (second.error_code, second.active_producers) == (ErrorCode.NONE, [])
+    assert third.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
