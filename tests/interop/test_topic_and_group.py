@@ -133,6 +133,28 @@ def test_a_group_is_described_reset_and_deleted(target: Broker) -> None:
     assert run([TAPE, "group", "delete", "-g", group], target).returncode == 1
 
 
+@pytest.mark.parametrize("view", ["--offsets", "--members", "--state"])
+def test_a_group_that_nobody_knows(target: Broker, view: str) -> None:
+    done = run([TAPE, "group", "describe", "-g", "nobody", view], target)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "tape: Consumer group 'nobody' does not exist.\n"
+
+
+def test_what_cannot_be_reset(target: Broker) -> None:
+    topic = create_topic(target.bootstrap, unique("cli"))
+    move = [TAPE, "group", "reset-offsets", "-g", unique("group"), "-t", topic]
+    for flags, code, complaint in (
+        ([], 2, "want one of --to-earliest"),
+        (["--to-earliest", "--to-latest"], 2, "want one of --to-earliest"),
+        (["--to-earliest", "--all-topics"], 2, "want --topic or --all-topics"),
+        (["--to-earliest", "--execute", "--dry-run"], 2, "want one of the two"),
+        (["--shift-by", "1"], 1, f"no committed offset of {topic}-0"),
+    ):
+        done = run([*move, *flags], target)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert complaint in done.stderr
+
+
 @pytest.mark.parametrize(
     ("scenario", "offset"),
     [
@@ -252,3 +274,24 @@ def test_the_lines_of_kafka_configs(target: Broker) -> None:
     assert len(every) > 25
     broker = script(target, "kafka-configs", "--describe", "--all", "--broker", "1")
     assert "\n  num.partitions=1 sensitive=false" in broker
+
+
+def test_the_examples_of_the_docs_work(target: Broker) -> None:
+    """Every command line of docs/admin.md, in order, with names of our own."""
+    text = (BIN.parent / "docs" / "admin.md").read_text()
+    topic, group = unique("ticks"), unique("readers")
+    examples = [line.partition("#")[0] for line in text.splitlines() if line.startswith("tape ")]
+    assert len(examples) > 10
+    deletion = next(line for line in examples if line.startswith("tape topic delete"))
+    examples.remove(deletion)
+    for line in [*examples, deletion]:
+        arguments = [{"ticks": topic, "readers": group}.get(word, word) for word in line.split()]
+        arguments = [word.replace("ticks:", f"{topic}:") for word in arguments]
+        if "group" in arguments and "describe" in arguments:
+            fill(target, topic, 1)
+            consumer = Consumer({"bootstrap.servers": target.bootstrap, "group.id": group})
+            places = [TopicPartition(topic, index, 0) for index in (0, 1)]
+            consumer.commit(offsets=places, asynchronous=False)
+            consumer.close()
+        done = run([TAPE, *arguments[1:]], target)
+        assert done.returncode == 0, (line, done.stderr)

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock
 from tickertape.cli.cluster import Cluster, Place, client_options
 from tickertape.cli.kafka_flags import bootstrap_option
@@ -134,8 +135,10 @@ def state_name(state: Any) -> str:  # noqa: ANN401  # librdkafka's enum
 
 
 def described(cluster: Cluster, name: str, view: str) -> list[list[object]]:
-    """The rows of one view of a group."""
+    """The rows of one view of a group. MisuseError if nobody knows it."""
     found = cluster.group(name)
+    if found.state.name == "DEAD":
+        raise MisuseError(f"Consumer group '{name}' does not exist.")
     members = [] if found.members is None else found.members
     if view == "members":
         return [

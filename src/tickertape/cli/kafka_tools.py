@@ -187,8 +187,6 @@ def _describe_group(cluster: Cluster, name: str, wish: dict[str, Any]) -> None:
         view, columns = "members", MEMBERS_COLUMNS
     elif wish["state"]:
         view, columns = "state", STATE_COLUMNS
-    if cluster.group(name).state.name == "DEAD":
-        raise MisuseError(f"Consumer group '{name}' does not exist.")
     rows = described(cluster, name, view)
     if view == "offsets" and rows and all(row[-1] is None for row in rows):
         click.echo(f"\nConsumer group '{name}' has no active members.", err=True)
