@@ -386,3 +386,21 @@ def test_producers_are_described_with_where_they_are(core: Core) -> None:
     assert (known.last_timestamp, known.current_txn_start_offset) == (1001, -1)
     assert (second.error_code, second.active_producers) == (ErrorCode.NONE, [])
     assert third.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+def test_a_disk_that_fails_anywhere_in_a_growth_leaves_a_topic_that_works(
+    core: Core, nth: int
+) -> None:
+    core.fs.fail_at(nth)
+    (error,) = grow(core, to(4))
+    core.fs.fail_always(frozenset())
+    topic = core.broker.topics.get("t")
+    assert topic is not None
+    assert len(topic.partitions) == (4 if error == ErrorCode.NONE else 2)
+    core.crash()
+    topic = core.broker.topics.get("t")
+    assert topic is not None
+    assert len(topic.partitions) == 4 or error == ErrorCode.KAFKA_STORAGE_ERROR
+    for index in range(len(topic.partitions)):
+        assert produced(core.produce("t", batch("x"), partition=index)).error == ErrorCode.NONE
