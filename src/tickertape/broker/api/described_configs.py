@@ -11,7 +11,6 @@ from tickertape.broker.api.topic_catalog import (
     TOPIC_CATALOG,
     TOPIC_NAME_OF,
     UNIT_MS,
-    TopicProperty,
 )
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.broker import Broker
@@ -58,7 +57,7 @@ def topic_configs_of(broker: Broker, configs: dict[str, str]) -> list[DescribedC
     pristine = topic_configs.described(LogConfig())
     found = []
     for name, known in TOPIC_CATALOG.items():
-        chain = _inherited(broker, known, in_force.get(name), pristine.get(name))
+        chain = _inherited(broker, name, in_force.get(name), pristine.get(name))
         value, source = chain[0][1], chain[0][2]
         if name in configs:
             value, source = configs[name], FROM_TOPIC
@@ -78,23 +77,32 @@ def topic_configs_of(broker: Broker, configs: dict[str, str]) -> list[DescribedC
 
 
 def _inherited(
-    broker: Broker, known: TopicProperty, in_force: str | None, pristine: str | None
+    broker: Broker, name: str, in_force: str | None, pristine: str | None
 ) -> list[tuple[str, str, int]]:
     """What a topic gets that says nothing itself, and what it would get if the file did not."""
+    known = TOPIC_CATALOG[name]
     default = known.default if pristine is None else pristine
+    given = [synonym for synonym in known.synonyms if synonym in broker.settings.given]
     chain = []
-    given = [name for name in known.synonyms if name in broker.settings.given]
-    if in_force is not None and in_force != default:
+    if in_force is None:
+        kept = _kept(name, given[0], broker.settings.given[given[0]]) if given else None
+        if kept is not None:
+            chain.append((given[0], kept, FROM_FILE))
+    elif given or in_force != default:
         chain.append(((given or list(known.synonyms))[0], in_force, FROM_FILE))
-    elif in_force is None and given:
-        text = broker.settings.given[given[0]]
-        unit = UNIT_MS.get(given[0], 1)
-        value = str(int(text) * unit) if unit != 1 else text
-        chain.append((given[0], value, FROM_FILE))
-    elif given:
-        chain.append((given[0], default, FROM_FILE))
     chain.append((known.synonyms[0] if len(known.synonyms) == 1 else "", default, FROM_DEFAULT))
     return chain
+
+
+def _kept(name: str, synonym: str, text: str) -> str | None:
+    """A value from the file for what no log obeys; None if no topic could have it either."""
+    unit = UNIT_MS.get(synonym, 1)
+    value = str(int(text) * unit) if unit != 1 and text.isdecimal() else text
+    try:
+        topic_configs.checked({name: value})
+    except topic_configs.ConfigRefused:
+        return None
+    return value
 
 
 def broker_configs_of(broker: Broker) -> list[DescribedConfig]:
