@@ -18,12 +18,21 @@ from tickertape.base.errors import TapeError
 COMMANDS: Final[dict[str, str]] = {
     "run": "tickertape.cli.run:run",
     "broker": "tickertape.cli.broker:broker",
+    "topic": "tickertape.cli.topic:topic",
+    "group": "tickertape.cli.group:group",
     "produce": "tickertape.cli.produce:produce",
     "consume": "tickertape.cli.consume:consume",
     "worker": "tickertape.cli.worker:worker",
     "backup": "tickertape.cli.backup:backup",
 }
-"""Subcommand -> module:function. A command that is not here does not exist."""
+"""Subcommand -> module:function. A command that is in neither table does not exist."""
+
+KAFKA_TOOLS: Final[dict[str, str]] = {
+    "kafka-topics": "tickertape.cli.kafka_tools:kafka_topics",
+    "kafka-consumer-groups": "tickertape.cli.kafka_tools:kafka_consumer_groups",
+    "kafka-configs": "tickertape.cli.kafka_tools:kafka_configs",
+}
+"""Kafka's own command lines, for the scripts in bin/; the help does not list them."""
 
 
 class LazyGroup(click.Group):
@@ -35,7 +44,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None if there is none of that name."""
-        target = COMMANDS.get(cmd_name)
+        target = COMMANDS.get(cmd_name) or KAFKA_TOOLS.get(cmd_name)
         if target is None:
             return super().get_command(ctx, cmd_name)
         module, _, function = target.partition(":")
@@ -47,7 +56,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, and name the nearest command when there is none."""
-        if args[0] in COMMANDS:
+        if args[0] in COMMANDS or args[0] in KAFKA_TOOLS:
             return super().resolve_command(ctx, args)
         import difflib  # noqa: PLC0415  # 10 ms that a correct command need not pay
 

@@ -66,7 +66,7 @@ class PartitionLog:
         self._fs = fs
         self._segments = loaded.segments
         self._active = loaded.segments[-1]
-        self._producers = loaded.producers
+        self.producers = self._producers = loaded.producers  # to be read only, from outside
         self._epochs = loaded.epochs
         self._epoch = loaded.epochs.latest
         self._log_start = loaded.report.log_start_offset

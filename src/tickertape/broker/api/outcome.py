@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.frame import RequestHeader, response_prefix
+
+NO_AUTHORIZER: Final = "No Authorizer is configured."
+"""What Kafka says beside SECURITY_DISABLED."""
 
 
 @dataclass(slots=True)

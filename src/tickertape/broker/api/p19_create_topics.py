@@ -12,9 +12,9 @@ than producer, as batches are stored as they came. timeoutMs is not needed: crea
 """
 
 from collections import Counter
-from typing import Final
 
 from tickertape.base.errors import StorageError
+from tickertape.broker.api.described_configs import topic_configs_of
 from tickertape.broker.api.new_topics import (
     NewTopic,
     Refusal,
@@ -25,7 +25,6 @@ from tickertape.broker.api.new_topics import (
     replication_refusal,
 )
 from tickertape.broker.api.outcome import Request, answer
-from tickertape.broker.state import topic_configs
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
@@ -37,9 +36,6 @@ from tickertape.wire.schema.create_topics import (
     CreateTopicsRequest,
     CreateTopicsResponse,
 )
-
-_SOURCE_TOPIC: Final = 1  # DYNAMIC_TOPIC_CONFIG
-_SOURCE_DEFAULT: Final = 5  # DEFAULT_CONFIG
 
 
 def create_topics(broker: Broker, request: Request, call: Call) -> None:
@@ -107,16 +103,15 @@ def _check(broker: Broker, wanted: CreatableTopic) -> NewTopic | Refusal:
 
 
 def _configs(broker: Broker, configs: dict[str, str]) -> list[CreatableTopicConfigs]:
-    in_force = topic_configs.described(topic_configs.apply(broker.settings.log, configs))
     return [
         CreatableTopicConfigs(
-            name=name,
-            value=configs.get(name, value),
-            read_only=False,
-            config_source=_SOURCE_TOPIC if name in configs else _SOURCE_DEFAULT,
-            is_sensitive=False,
+            name=config.name,
+            value=config.value,
+            read_only=config.read_only,
+            config_source=config.source,
+            is_sensitive=config.sensitive,
         )
-        for name, value in sorted({**configs, **in_force}.items())
+        for config in topic_configs_of(broker, configs)
     ]
 
 

@@ -37,9 +37,34 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.API_VERSIONS: Route("tickertape.broker.api.p18_api_versions", 0, 4),
     ApiKey.CREATE_TOPICS: Route("tickertape.broker.api.p19_create_topics", 2, 7),
     ApiKey.DELETE_TOPICS: Route("tickertape.broker.api.p20_delete_topics", 1, 6),
+    ApiKey.DELETE_RECORDS: Route("tickertape.broker.api.p21_delete_records", 0, 2),
     ApiKey.INIT_PRODUCER_ID: Route("tickertape.broker.api.p22_init_producer_id", 0, 5),
     ApiKey.OFFSET_FOR_LEADER_EPOCH: Route(
         "tickertape.broker.api.p23_offset_for_leader_epoch", 2, 4
+    ),
+    ApiKey.DESCRIBE_ACLS: Route("tickertape.broker.api.p29_describe_acls", 1, 3),
+    ApiKey.CREATE_ACLS: Route("tickertape.broker.api.p30_create_acls", 1, 3),
+    ApiKey.DELETE_ACLS: Route("tickertape.broker.api.p31_delete_acls", 1, 3),
+    ApiKey.DESCRIBE_CONFIGS: Route("tickertape.broker.api.p32_describe_configs", 1, 4),
+    ApiKey.ALTER_CONFIGS: Route("tickertape.broker.api.p33_alter_configs", 0, 2),
+    ApiKey.DESCRIBE_LOG_DIRS: Route("tickertape.broker.api.p35_describe_log_dirs", 1, 4),
+    ApiKey.CREATE_PARTITIONS: Route("tickertape.broker.api.p37_create_partitions", 0, 3),
+    ApiKey.DELETE_GROUPS: Route("tickertape.broker.api.p42_delete_groups", 0, 2),
+    ApiKey.ELECT_LEADERS: Route("tickertape.broker.api.p43_elect_leaders", 0, 2),
+    ApiKey.INCREMENTAL_ALTER_CONFIGS: Route(
+        "tickertape.broker.api.p44_incremental_alter_configs", 0, 1
+    ),
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS: Route(
+        "tickertape.broker.api.p45_alter_partition_reassignments", 0, 1
+    ),
+    ApiKey.LIST_PARTITION_REASSIGNMENTS: Route(
+        "tickertape.broker.api.p46_list_partition_reassignments", 0, 0
+    ),
+    ApiKey.OFFSET_DELETE: Route("tickertape.broker.api.p47_offset_delete", 0, 0),
+    ApiKey.DESCRIBE_CLUSTER: Route("tickertape.broker.api.p60_describe_cluster", 0, 2),
+    ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),
+    ApiKey.DESCRIBE_TOPIC_PARTITIONS: Route(
+        "tickertape.broker.api.p75_describe_topic_partitions", 0, 0
     ),
 }
 

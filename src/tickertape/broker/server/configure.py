@@ -126,6 +126,7 @@ def _broker(checked: Checked) -> BrokerSettings:
         log_cleaner_min_cleanable_ratio=cast(
             float, checked.values["log.cleaner.min.cleanable.ratio"]
         ),
+        given={name: entry.value.strip() for name, entry in checked.entries.items()},
     )
 
 

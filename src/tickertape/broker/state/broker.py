@@ -69,7 +69,7 @@ class Broker:
         self.producer_ids = ProducerIds(fs, data_dir)
         self._rng = rng
         self._fs = fs
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
         self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
         self.cluster_id = ""
@@ -85,7 +85,7 @@ class Broker:
         StorageError if the data directory cannot be used as it is.
         """
         self.cluster_id = self._own_data_dir()
-        clean = take_clean_mark(self._fs, self._data_dir)
+        clean = take_clean_mark(self._fs, self.data_dir)
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
         groups = self.groups.load()
@@ -113,7 +113,7 @@ class Broker:
                 clean = False
                 self.notice(f"{log.folder}: not closed in order: {error}")
         if clean:
-            mark_clean(self._fs, self._data_dir)
+            mark_clean(self._fs, self.data_dir)
         return clean
 
     def tick(self) -> int:
@@ -162,20 +162,20 @@ class Broker:
 
     def _own_data_dir(self) -> str:
         """The cluster id; made up and written down in a new data directory."""
-        self._fs.make_dir(self._data_dir)
-        meta = read_meta_properties(self._fs, self._data_dir)
+        self._fs.make_dir(self.data_dir)
+        meta = read_meta_properties(self._fs, self.data_dir)
         node_id = self.settings.node_id
         if meta is None:
-            folder = self._data_dir
+            folder = self.data_dir
             while "/" in folder:  # a new folder is durable once every one above it has been synced
                 folder = folder.rpartition("/")[0]
                 self._fs.sync_dir(folder or "/")
             token = urlsafe_b64encode(random_topic_id(self._rng).bytes).decode().rstrip("=")
             meta = MetaProperties(cluster_id=token, node_id=node_id)
-            write_meta_properties(self._fs, self._data_dir, meta)
+            write_meta_properties(self._fs, self.data_dir, meta)
         elif meta.node_id != node_id:
             raise StorageError(
-                f"{self._data_dir} belongs to node {meta.node_id}; this broker is node {node_id}"
+                f"{self.data_dir} belongs to node {meta.node_id}; this broker is node {node_id}"
             )
         return meta.cluster_id
 

@@ -36,6 +36,7 @@ from tickertape.broker.state.offset_records import (
 from tickertape.broker.state.offsets import Commit, CommittedOffsets, OffsetsLog
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.records import Record
 
 _MINUTE_MS: Final = 60_000
 _NAME_LENGTH_MAX: Final = 249
@@ -204,6 +205,25 @@ class Groups:
         waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group_id, records, waiter)
 
+    def delete(self, group_id: str, done: CommitDone) -> None:
+        """Forget a group without members; ``done`` once that is durable, or why it is not so."""
+        group = self._groups.get(group_id)
+        if group is None:
+            done(ErrorCode.GROUP_ID_NOT_FOUND)
+        elif group.state is not GroupState.EMPTY:
+            done(ErrorCode.NON_EMPTY_GROUP)
+        else:
+            self._remove_group(group, self._ever_committed(group_id), done)
+
+    def delete_offsets(self, group_id: str, where: list[TopicIndex], done: CommitDone) -> None:
+        """Forget these offsets, checked by the caller; ``done`` once that is durable or not."""
+        present = self._ever_committed(group_id)
+        stale = [each for each in where if each in present]
+        if stale:
+            self._remove_offsets(group_id, stale, done)
+        else:
+            done(ErrorCode.NONE)
+
     def prepare(self) -> None:
         """Make sure that the offsets topic exists. StorageError if it cannot be made."""
         self._log.ensure_topic()
@@ -241,9 +261,9 @@ class Groups:
                 if _expires_ms(committed, group.state_timestamp_ms, retention_ms) <= now_ms
             ]
             if len(stale) == len(self.offsets.of_group(group.group_id)):
-                self._remove_group(group, stale)
+                self._remove_group(group, stale, _ignore)
             elif stale:
-                self._remove_offsets(group.group_id, stale)
+                self._remove_offsets(group.group_id, stale, _ignore)
 
     def topic_deleted(self, topic: str) -> None:
         """Forget what was committed for a topic that is no more."""
@@ -254,7 +274,7 @@ class Groups:
             for where in (where for offsets in commits for where in offsets if where[0] == topic):
                 by_group.setdefault(group_id, {})[where] = None
         for group_id, stale in by_group.items():
-            self._remove_offsets(group_id, list(stale))
+            self._remove_offsets(group_id, list(stale), _ignore)
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -288,27 +308,45 @@ class Groups:
         waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, done)
         self._log.append(group.group_id, [group_record(group, now_ms)], waiter)
 
-    def _remove_offsets(self, group_id: str, stale: list[TopicIndex]) -> None:
+    def _ever_committed(self, group_id: str) -> list[TopicIndex]:
+        """Every partition with an offset, also those whose commit is still on its way to disk."""
+        found = dict.fromkeys(self.offsets.of_group(group_id))
+        for offsets in self._uncommitted.get(group_id, ()):
+            found.update(dict.fromkeys(offsets))
+        return list(found)
+
+    def _remove_offsets(self, group_id: str, stale: list[TopicIndex], done: CommitDone) -> None:
         now_ms = self._clock.now_ms()
         records = [offset_record(OffsetChange(group_id, *where, None), now_ms) for where in stale]
+        self._bury(group_id, records, stale, done)
+
+    def _remove_group(self, group: Group, stale: list[TopicIndex], done: CommitDone) -> None:
+        now_ms = self._clock.now_ms()
+        group_id = group.group_id
+        records = [offset_record(OffsetChange(group_id, *where, None), now_ms) for where in stale]
+        if group.generation > 0:
+            records.append(group_tombstone(group_id, now_ms))
+        self._perform(group, group.die())
+        del self._groups[group_id]
+        if records:
+            self._bury(group_id, records, stale, done)
+        else:
+            done(ErrorCode.NONE)
+
+    def _bury(
+        self, group_id: str, records: list[Record], stale: list[TopicIndex], done: CommitDone
+    ) -> None:
+        """Append tombstones; the offsets go when they are durable, or else keep their group."""
 
         def settled(error: ErrorCode) -> None:
             if error is ErrorCode.NONE:
                 for where in stale:
                     self.offsets.drop(group_id, where)
+            elif self.offsets.of_group(group_id):
+                self._get_or_create(group_id)
 
-        waiter = Commit(self._durability, self._log.deadline_ms(), settled, _ignore)
+        waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group_id, records, waiter)
-
-    def _remove_group(self, group: Group, stale: list[TopicIndex]) -> None:
-        if stale:
-            self._remove_offsets(group.group_id, stale)
-        if group.generation > 0:
-            record = group_tombstone(group.group_id, self._clock.now_ms())
-            waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, _ignore)
-            self._log.append(group.group_id, [record], waiter)
-        self._perform(group, group.die())
-        del self._groups[group.group_id]
 
     def _schedule(self, group: Group) -> None:
         due_ms = group.next_deadline_ms()

@@ -4,6 +4,7 @@ Times are ms unless the name says otherwise, sizes bytes. Kafka's own defaults, 
 suit an embedded broker: group_initial_rebalance_delay_ms is 0 (Kafka: 3000), and fsync is "always".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -41,6 +42,7 @@ class BrokerSettings:
     offsets_commit_timeout_ms: int = 5_000
     log_cleaner_backoff_ms: int = 15_000
     log_cleaner_min_cleanable_ratio: float = 0.5
+    given: Mapping[str, str] = field(default_factory=dict)  # server.properties, for who asks
 
     def __post_init__(self) -> None:
         """Reject what no broker can run with; the config package has already told the user."""

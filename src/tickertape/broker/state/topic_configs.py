@@ -70,13 +70,23 @@ LOG_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "segment.ms": _whole(1, _LONG_MAX),
 }
 KEPT_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "compression.gzip.level": _whole(-1, 9),
+    "compression.lz4.level": _whole(1, 17),
     "compression.type": _one_of("producer"),
+    "compression.zstd.level": _whole(-131_072, 22),
     "file.delete.delay.ms": _whole(0, _LONG_MAX),
     "flush.messages": _whole(1, _LONG_MAX),
     "flush.ms": _whole(0, _LONG_MAX),
+    "follower.replication.throttled.replicas": str,
+    "leader.replication.throttled.replicas": str,
+    "local.retention.bytes": _whole(-2, _LONG_MAX),
+    "local.retention.ms": _whole(-2, _LONG_MAX),
     "max.compaction.lag.ms": _whole(1, _LONG_MAX),
     "min.insync.replicas": _whole(1, _INT_MAX),
     "preallocate": _flag,
+    "remote.log.copy.disable": _flag,
+    "remote.log.delete.on.disable": _flag,
+    "remote.storage.enable": _one_of("false"),
     "segment.index.bytes": _whole(4, _INT_MAX),
     "segment.jitter.ms": _whole(0, _LONG_MAX),
     "unclean.leader.election.enable": _flag,
@@ -120,10 +130,13 @@ def _parser_of(name: str) -> Callable[[str], Any] | None:
 
 def described(config: LogConfig) -> dict[str, str]:
     """The log's settings under their topic-level names, as text."""
-    return {name: _text(getattr(config, name.replace(".", "_"))) for name in LOG_CONFIGS}
+    return {name: spelled(getattr(config, name.replace(".", "_"))) for name in LOG_CONFIGS}
 
 
-def _text(value: object) -> str:
+def spelled(value: object) -> str:
+    """A setting as a properties file would say it."""
     if isinstance(value, Set):
         return ",".join(sorted(value))
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value)

@@ -204,6 +204,33 @@ class TopicRegistry:
         with suppress(StorageError):  # it is deleted all the same, and sweep tries again
             self._finish_deletions()
 
+    def configure(self, topic: Topic, configs: Mapping[str, str]) -> None:
+        """Replace the topic's configs durably; its logs obey at once. StorageError: unchanged."""
+        before, topic.configs = topic.configs, dict(configs)
+        try:
+            self._write_file()
+        except StorageError:
+            topic.configs = before
+            raise
+        in_force = topic_configs.apply(self._defaults, topic.configs)
+        for partition in topic.partitions:
+            if partition is not None:
+                partition.log.configure(in_force)
+
+    def grow(self, topic: Topic, partitions: int) -> None:
+        """Let it have ``partitions``, more than now, durably. StorageError: unchanged."""
+        before = len(topic.partitions)
+        assert partitions > before
+        topic.partitions += [None] * (partitions - before)
+        try:
+            self._write_file()
+        except StorageError:
+            del topic.partitions[before:]
+            raise
+        with suppress(StorageError):  # they exist all the same, and are opened at first use
+            for index in range(before, partitions):
+                self._open(topic, index, clean=True)
+
     def sweep(self) -> None:
         """Give back the space of deleted topics. StorageError: tried again at the next sweep."""
         self._finish_deletions()

@@ -1,0 +1,117 @@
+"""What the two requests that alter configs share: may this resource be changed, and changing it.
+
+Topics only: a broker's own settings are read at its start (Kafka answers the same for properties
+that it cannot change while it runs).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
+
+from tickertape.base.errors import StorageError
+from tickertape.broker.api.new_topics import Refusal, checked_configs
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.topics import Topic
+from tickertape.wire.error_codes import ErrorCode
+
+TOPIC: Final = 2
+BROKER: Final = 4
+
+
+class Change(Protocol):
+    """One config of a resource; both messages have their own struct for it."""
+
+    name: str
+    value: str | None
+
+
+C = TypeVar("C", bound=Change)
+Changed = dict[str, str | None] | Refusal
+
+
+class Resource(Protocol[C]):
+    """What is to be changed."""
+
+    resource_type: int
+    resource_name: str
+    configs: list[C]
+
+
+def refusals(
+    broker: Broker,
+    resources: Sequence[Resource[C]],
+    changed: Callable[[Topic, Sequence[C]], Changed],
+    *,
+    validate_only: bool,
+) -> list[Refusal | None]:
+    """Change each resource, or say why not. ``changed`` says what a topic's configs shall be."""
+    named = Counter((each.resource_type, each.resource_name) for each in resources)
+    outcomes: list[Refusal | None] = []
+    for each in resources:
+        if named[each.resource_type, each.resource_name] > 1:
+            twice = f"{each.resource_name!r} is named more than once"
+            outcomes.append((ErrorCode.INVALID_REQUEST, twice))
+        else:
+            outcomes.append(_change(broker, each, changed, validate_only=validate_only))
+    return outcomes
+
+
+def _change(
+    broker: Broker,
+    resource: Resource[C],
+    changed: Callable[[Topic, Sequence[C]], Changed],
+    *,
+    validate_only: bool,
+) -> Refusal | None:
+    topic = broker.topics.get(resource.resource_name)
+    refusal = _untouchable(broker, resource) or _malformed(resource.configs)
+    if refusal is not None or resource.resource_type == BROKER:
+        return refusal
+    if topic is None:
+        return (
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            f"The topic '{resource.resource_name}' does not exist.",
+        )
+    wanted = changed(topic, resource.configs)
+    if not isinstance(wanted, dict):
+        return wanted
+    kept, refusal = checked_configs(broker, wanted)
+    if refusal is None and not validate_only:
+        refusal = _store(broker, topic, kept)
+    return refusal
+
+
+def _store(broker: Broker, topic: Topic, configs: Mapping[str, str]) -> Refusal | None:
+    try:
+        broker.topics.configure(topic, configs)
+    except StorageError as error:
+        return ErrorCode.KAFKA_STORAGE_ERROR, str(error)
+    return None
+
+
+def _untouchable(broker: Broker, resource: Resource[C]) -> Refusal | None:
+    kind, name = resource.resource_type, resource.resource_name
+    if kind == TOPIC:
+        return None
+    if kind != BROKER:
+        return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {TOPIC} (topic)"
+    if name not in {"", str(broker.settings.node_id)}:
+        return not_this_broker(broker, name)
+    if resource.configs:
+        names = ", ".join(sorted(change.name for change in resource.configs))
+        return ErrorCode.INVALID_REQUEST, f"Cannot update these configs dynamically: {names}"
+    return None
+
+
+def not_this_broker(broker: Broker, name: str) -> Refusal:
+    """The resource names a broker that is not this one."""
+    node_id = broker.settings.node_id
+    message = f"Unexpected broker id, expected {node_id} or empty string, but received {name}"
+    return ErrorCode.INVALID_REQUEST, message
+
+
+def _malformed(changes: Sequence[C]) -> Refusal | None:
+    twice = [name for name, count in Counter(each.name for each in changes).items() if count > 1]
+    if twice:
+        return ErrorCode.INVALID_REQUEST, f"Error due to duplicate config keys: {', '.join(twice)}"
+    return None

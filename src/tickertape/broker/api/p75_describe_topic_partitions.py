@@ -1,0 +1,94 @@
+"""DescribeTopicPartitions (key 75), versions 0 to 0.
+
+Behaviour. Topics in order of name; an empty list means all. At most responsePartitionLimit
+partitions, and never more than 2000, go into one answer; where it stops, the cursor says from which
+partition of which topic to ask on (KIP-966). A topic that does not exist is never created.
+
+Versions. Flexible.
+
+Deviations. None known.
+"""
+
+from typing import Final
+
+from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.broker.state.topics import Topic, name_fault
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.describe_topic_partitions import (
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+    ResponseCursor,
+)
+
+_PARTITIONS_MAX: Final = 2_000  # max.request.partition.size.limit
+# Bits are Kafka's AclOperation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
+# describe configs 10, alter configs 11.
+_OPERATIONS: Final = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
+
+
+def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> None:
+    """Describe a page of partitions."""
+    ask, _ = DescribeTopicPartitionsRequest.decode(request.frame, request.at, request.version)
+    names = {topic.name for topic in ask.topics} or {topic.name for topic in broker.topics}
+    cursor = ask.cursor
+    if cursor is not None:
+        names = {name for name in names if name >= cursor.topic_name}
+    room = max(1, min(ask.response_partition_limit, _PARTITIONS_MAX))
+    response = DescribeTopicPartitionsResponse()
+    for name in sorted(names):
+        first = 0
+        if cursor is not None and name == cursor.topic_name:
+            first = max(0, cursor.partition_index)
+        if room == 0:
+            response.next_cursor = ResponseCursor(topic_name=name, partition_index=first)
+            break
+        topic = broker.topics.get(name)
+        if topic is None:
+            response.topics.append(_absent(name))
+            continue
+        described = _described(broker, topic, first, room)
+        response.topics.append(described)
+        room -= len(described.partitions)
+        following = first + len(described.partitions)
+        if following < len(topic.partitions):
+            response.next_cursor = ResponseCursor(topic_name=name, partition_index=following)
+            break
+    answer(call, request.header, response)
+
+
+def _absent(name: str) -> DescribeTopicPartitionsResponseTopic:
+    invalid = name_fault(name) is not None
+    return DescribeTopicPartitionsResponseTopic(
+        name=name,
+        error_code=ErrorCode.INVALID_TOPIC_EXCEPTION
+        if invalid
+        else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    )
+
+
+def _described(
+    broker: Broker, topic: Topic, first: int, room: int
+) -> DescribeTopicPartitionsResponseTopic:
+    node_id = broker.settings.node_id
+    return DescribeTopicPartitionsResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.is_internal,
+        topic_authorized_operations=_OPERATIONS,
+        partitions=[
+            DescribeTopicPartitionsResponsePartition(
+                partition_index=index,
+                leader_id=node_id,
+                leader_epoch=0 if partition is None else partition.log.leader_epoch,
+                replica_nodes=[node_id],
+                isr_nodes=[node_id],
+                eligible_leader_replicas=[],
+                last_known_elr=[],
+            )
+            for index, partition in list(enumerate(topic.partitions))[first : first + room]
+        ],
+    )
