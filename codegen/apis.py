@@ -20,6 +20,7 @@ RECORD_MODULES = {
     "offsets_topic": [
         "OffsetCommitKey", "OffsetCommitValue", "GroupMetadataKey", "GroupMetadataValue",
     ],
+    "transactions_topic": ["TransactionLogKey", "TransactionLogValue"],
 }  # fmt: skip
 
 

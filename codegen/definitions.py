@@ -1,6 +1,7 @@
 """Messages that kafka-python does not bundle, written down from the protocol.
 
-They are KIP-848's two calls and the records of ``__consumer_offsets`` (Kafka's group coordinator).
+They are KIP-848's two calls and the records of ``__consumer_offsets`` (Kafka's group coordinator)
+and ``__transaction_state`` (its transaction coordinator).
 The keys' first int16 (0 or 1: an offset, 2: a group) and the values' (their version) are not part
 of the message: whoever reads the topic reads it first, and passes it as the version.
 """
@@ -130,6 +131,22 @@ _ALL = [
         _field("leader", "string", nullableVersions="0+"),
         _field("currentStateTimestamp", "int64", "2+", default=-1),
         _field("members", "[]MemberMetadata", fields=_MEMBER_METADATA),
+    ),
+    _message("TransactionLogKey", "0", "none", _field("TransactionalId", "string")),
+    _message(
+        "TransactionLogValue", "0-1", "1+",
+        _field("ProducerId", "int64"),
+        _field("PreviousProducerId", "int64", "1+", default=-1, taggedVersions="1+", tag=0),
+        _field("NextProducerId", "int64", "1+", default=-1, taggedVersions="1+", tag=1),
+        _field("ProducerEpoch", "int16"),
+        _field("TransactionTimeoutMs", "int32"),
+        _field("TransactionStatus", "int8"),
+        _maybe("TransactionPartitions", "[]PartitionsSchema", fields=[
+            _field("Topic", "string"), _field("PartitionIds", "[]int32"),
+        ]),
+        _field("TransactionLastUpdateTimestampMs", "int64"),
+        _field("TransactionStartTimestampMs", "int64"),
+        _field("ClientTransactionVersion", "int16", "1+", default=0, taggedVersions="1+", tag=2),
     ),
 ]  # fmt: skip
 

@@ -63,7 +63,6 @@ _NO_QUORUM: Final = "one node needs no controller quorum"
 _ONE_LOOP: Final = "one event loop serves all requests"
 _KERNEL: Final = "the kernel sizes socket buffers itself"
 _BOUNDED: Final = "requests in flight are bounded per connection instead"
-_NO_TXN: Final = "this broker has no transactions yet"
 _SYNCED: Final = "records are synced before they are acknowledged (see --fsync)"
 _CLEANER: Final = "the cleaner is one thread without a budget"
 _METRICS: Final = "this broker publishes no metrics yet"
@@ -120,6 +119,15 @@ _USED: Final = (
     Key(name="offsets.retention.check.interval.ms", parse=integer(1, _LONG), default=600_000),
     Key(name="offset.metadata.max.bytes", parse=integer(0), default=4_096),
     Key(name="offsets.commit.timeout.ms", parse=integer(1), default=5_000),
+    Key(name="transaction.max.timeout.ms", parse=integer(1), default=900_000),
+    Key(name="transactional.id.expiration.ms", parse=integer(1), default=604_800_000),
+    Key(
+        name="transaction.remove.expired.transaction.cleanup.interval.ms",
+        parse=integer(1),
+        default=3_600_000,
+    ),
+    Key(name="transaction.state.log.num.partitions", parse=integer(1, 10_000), default=50),
+    Key(name="transaction.state.log.segment.bytes", parse=integer(1024), default=104_857_600),
     Key(name="group.initial.rebalance.delay.ms", parse=integer(0), default=0),
     Key(name="group.min.session.timeout.ms", parse=integer(1), default=6_000),
     Key(name="group.max.session.timeout.ms", parse=integer(1), default=1_800_000),
@@ -189,7 +197,12 @@ _INERT: Final = {
     "socket.listen.backlog.size": "the backlog is 1024",
     "socket.receive.buffer.bytes": _KERNEL,
     "socket.send.buffer.bytes": _KERNEL,
-    "transactional.id.expiration.ms": _NO_TXN,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "aborted when they are due",
+    "transaction.partition.verification.enable": "every transactional batch is verified",
+    "transaction.state.log.load.buffer.size": "the transaction log is read segment by segment",
+    "transaction.state.log.min.isr": _ONE_NODE,
+    "transaction.state.log.replication.factor": _ONE_NODE,
+    "transaction.two.phase.commit.enable": "two-phase commit is not served",
     "unclean.leader.election.enable": _ONE_NODE,
     "unstable.api.versions.enable": "every served version is stable",
     "unstable.feature.versions.enable": "every served version is stable",
@@ -215,7 +228,6 @@ PREFIXES: Final = {
     "replica.": _ONE_NODE,
     "leader.": _ONE_NODE,
     "follower.": _ONE_NODE,
-    "transaction.": _NO_TXN,
     "group.coordinator.": _CLASSIC,
     "group.consumer.": _CLASSIC,
     "group.share.": _CLASSIC,

@@ -5,10 +5,13 @@ cleaned and what of them must stay; ``CompactionJob.run`` reads those and writes
 them as ``.cleaned``; the log then swaps them in (``swap_in``). A crash at any point leaves either
 the old segments or the new ones (Kafka: Cleaner, UnifiedLog.replaceSegments; file suffixes too).
 
-What stays although its key has a newer record or its value is null: control batches; the header,
+What stays although its key has a newer record or its value is null: the header,
 emptied of records, of each batch that a live producer may retry, and of the last batch of each
-new segment; tombstones until ``delete.retention.ms`` after they were first cleaned (KIP-534's
-rule; when that was is kept in ``CleaningTimes``, not in the batch).
+new segment; the marker of an aborted transaction; tombstones until ``delete.retention.ms`` after
+they were first cleaned (KIP-534's rule; when that was is kept in ``CleaningTimes``, not in the
+batch), and as long, or while anything else of its transaction is left, the marker of a commit.
+
+Records of aborted transactions go at once; nothing above the last stable offset is touched.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +25,7 @@ from tickertape.log import names
 from tickertape.log.config import INDEX_BYTES_MAX, LogConfig
 from tickertape.log.index import TimeIndex
 from tickertape.log.segment import BatchAt, Segment, batches_of
+from tickertape.log.transactions import AbortedRanges, read_marker
 from tickertape.wire.batch import (
     NO_TIMESTAMP,
     BatchHeader,
@@ -87,6 +91,12 @@ def read_cleaning_times(stored: bytes) -> CleaningTimes | None:
     return CleaningTimes(entries) if whole else None
 
 
+def stored_cleaning_times(fs: FileSystem, folder: str) -> CleaningTimes:
+    """Those of a log's folder; none if they are missing or damaged."""
+    stored = fs.read(f"{folder}/{names.CLEANED_OFFSETS}")
+    return (read_cleaning_times(stored) if stored else None) or CleaningTimes()
+
+
 @dataclass(slots=True, eq=False)
 class CompactionJob:
     """One cleaning of one log. ``groups`` become one new segment each."""
@@ -100,10 +110,13 @@ class CompactionJob:
     tombstones_until: int
     live_batches: frozenset[int]
     """Last offsets of the batches that producers may retry."""
+    aborted: AbortedRanges
     now_ms: int
     keys_max: int = KEYS_MAX
     cleaned: list[Segment] = field(default_factory=list)
     records_dropped: int = 0
+    undecided: set[int] = field(default_factory=set)
+    """Producers of whose current transaction something was kept, while ``run`` reads."""
     failure: str | None = None
     """Why ``run`` gave up; the log is as it was then."""
 
@@ -130,7 +143,7 @@ class CompactionJob:
             for segment in group:
                 if segment.base_offset < self.clean_until:
                     continue
-                for _, _, records in _decoded(segment):
+                for _, _, records in _decoded(segment, self.aborted):
                     newest.update((r.key, r.offset) for r in records or () if r.key is not None)
             if len(newest) > self.keys_max and number + 1 < len(self.groups):
                 self.until = self.groups[number + 1][0].base_offset
@@ -145,12 +158,14 @@ class CompactionJob:
             now_ms=source.created_ms, fresh=True, suffix=names.CLEANED,
         )  # fmt: skip
         for segment in group:
-            for batch, header, records in _decoded(segment):
+            for batch, header, records in _decoded(segment, self.aborted):
                 final = segment is group[-1] and batch.position + batch.size == segment.size
                 kept = self._kept(segment, batch, header, records, newest)
                 if kept is None and (final or header.last_offset in self.live_batches):
                     kept = _rewritten(header, [])
                 if kept is not None:
+                    if header.is_transactional and not header.is_control:
+                        self.undecided.add(header.producer_id)
                     self._append(target, header, kept)
         if not target.seal():
             raise StorageError(f"{target.path}: the indexes cannot be written")
@@ -170,7 +185,8 @@ class CompactionJob:
     ) -> bytes | None:  # fmt: skip
         """What is left of a batch, None if nothing."""
         if records is None:
-            return segment.file.pread(batch.position, batch.size)
+            stored = segment.file.pread(batch.position, batch.size)
+            return None if header.is_control and self._marker_goes(header, stored) else stored
         kept = [record for record in records if self._stays(record, newest)]
         self.records_dropped += len(records) - len(kept)
         if not kept:
@@ -178,6 +194,15 @@ class CompactionJob:
         if len(kept) == len(records):
             return segment.file.pread(batch.position, batch.size)
         return _rewritten(header, kept)
+
+    def _marker_goes(self, header: BatchHeader, stored: bytes) -> bool:
+        """Only a commit: a reader who was told of an abort waits for its marker."""
+        decides = header.producer_id in self.undecided
+        self.undecided.discard(header.producer_id)
+        if decides or header.last_offset >= self.tombstones_until:
+            return False
+        marker = read_marker(stored, 0, header)
+        return marker is not None and marker.committed
 
     def _stays(self, record: Record, newest: Mapping[bytes, int]) -> bool:
         if record.key is None or newest.get(record.key, -1) > record.offset:
@@ -219,13 +244,17 @@ def _grouped(chosen: Sequence[tuple[Segment, int]], segment_bytes: int) -> list[
     return groups
 
 
-def _decoded(segment: Segment) -> Iterator[tuple[BatchAt, BatchHeader, list[Record] | None]]:
-    """Each batch with its records; None for a batch that stays as it is."""
+def _decoded(
+    segment: Segment, aborted: AbortedRanges
+) -> Iterator[tuple[BatchAt, BatchHeader, list[Record] | None]]:
+    """Each batch with its records, none if it was aborted; None for one that has no keys."""
     for batch in segment.batches():
         stored = segment.file.pread(batch.position, batch.size)
         header = read_batch_header(stored, 0)
         records: list[Record] | None = None
-        if not header.is_control:
+        if aborted.hold(header):
+            records = []
+        elif not header.is_control:
             try:
                 records = read_records(stored, 0, header, bytes_max=_DECODED_BYTES_MAX)
             except DecodeError:
@@ -270,7 +299,7 @@ def swap_in(fs: FileSystem, cleaned: Segment, sources: Sequence[Segment]) -> Non
 
 
 def _remove_source(fs: FileSystem, folder: str, base: int) -> None:
-    for suffix in (names.SNAPSHOT, names.WINDOW, *_LOG_LAST):
+    for suffix in (names.SNAPSHOT, names.WINDOW, names.TXN_INDEX, *_LOG_LAST):
         fs.remove(f"{folder}/{names.offset_name(base, suffix)}")
 
 

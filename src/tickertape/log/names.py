@@ -7,6 +7,7 @@ INDEX: Final = ".index"
 TIME_INDEX: Final = ".timeindex"
 SNAPSHOT: Final = ".snapshot"
 WINDOW: Final = ".window"
+TXN_INDEX: Final = ".txnindex"
 DELETED: Final = ".deleted"
 CLEANED: Final = ".cleaned"
 SWAP: Final = ".swap"
@@ -19,6 +20,8 @@ CLEANED_OFFSETS: Final = "cleaned-offsets-checkpoint"
 RECOVERY_POINT: Final = "recovery-point-offset-checkpoint"
 
 SEGMENT_FILES: Final = (LOG, INDEX, TIME_INDEX)
+ALL_OF_SEGMENT: Final = (INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT, WINDOW, LOG)
+"""What goes with a segment, the log last: while it is there, the next open removes the rest."""
 
 _DIGITS = 20
 

@@ -24,7 +24,7 @@ from tickertape.log.compaction import (
     CleaningTimes,
     CompactionJob,
     plan,
-    read_cleaning_times,
+    stored_cleaning_times,
     swap_in,
     write_cleaning_times,
 )
@@ -32,25 +32,33 @@ from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import write_leader_epochs
 from tickertape.log.lookup import newest_record, record_at_time
 from tickertape.log.producer_snapshot import write_snapshot, write_window
-from tickertape.log.producer_state import Batch, Refused
+from tickertape.log.producer_state import Batch
+from tickertape.log.reading import base_offset, end_of_read, read_segments
 from tickertape.log.recovery import Loaded, RecoveryReport, load_log, parent_of
 from tickertape.log.results import AppendResult, ReadResult, SyncTicket
 from tickertape.log.retention import segments_to_delete
 from tickertape.log.segment import Segment
+from tickertape.log.transactions import (
+    Aborted,
+    AbortedRanges,
+    Marker,
+    write_index,
+    write_internal,
+    write_marker,
+)
 from tickertape.log.validate import (
+    not_appended,
     refuse_bytes,
-    refuse_header,
-    refuse_keyless,
+    refuse_produced,
     refused,
     stamped,
 )
 from tickertape.wire.batch import BATCH_HEADER, patched_prefix
 from tickertape.wire.error_codes import ErrorCode
-from tickertape.wire.parts import FileSlice
-from tickertape.wire.records import Record, write_batch
+from tickertape.wire.records import Record
 
 _NONE: Final = ErrorCode.NONE
-_DECODED_BYTES_MAX: Final = 128 << 20
+_TRANSACTIONAL: Final = 0x10
 
 
 class PartitionLog:
@@ -114,7 +122,6 @@ class PartitionLog:
     def configure(self, config: LogConfig) -> None:
         """Obey these settings from now on."""
         self._config = config
-        self._compacts = config.compacts
         self._stamps = config.message_timestamp_type == "LogAppendTime"
 
     def _path(self, name: str) -> str:
@@ -144,6 +151,11 @@ class PartitionLog:
     def durable_offset(self) -> int:
         """Everything below survives a crash."""
         return self._durable
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Below this every transaction is decided, durably; at most ``durable_offset``."""
+        return max(self._log_start, self._producers.transactions.last_stable(self._durable))
 
     @property
     def leader_epoch(self) -> int:
@@ -183,42 +195,47 @@ class PartitionLog:
     # -- appending
 
     def append(self, batch: memoryview, now_ms: int) -> AppendResult:
-        """Append one client's batch. Keeps no view of it."""
-        config = self._config
-        refusal = refuse_bytes(batch, config)
-        if refusal is not None:
-            return refusal
-        header = BATCH_HEADER.unpack_from(batch)
-        refusal = refuse_header(header, config, now_ms)
-        if refusal is not None:
-            return refusal
-        if self._compacts:
-            refusal = refuse_keyless(batch, _DECODED_BYTES_MAX)
-            if refusal is not None:
-                return refusal
-        return self._append(batch, header, now_ms)
+        """Append one client's batch; a transactional one may be written. Keeps no view of it."""
+        refusal = refuse_produced(batch, self._config, now_ms)
+        return refusal or self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
 
-    def append_internal(self, records: Sequence[Record], now_ms: int) -> AppendResult:
-        """Append the broker's own records in one batch; their offsets are assigned here."""
-        numbered = [
-            Record(number, record.timestamp, record.key, record.value, record.headers)
-            for number, record in enumerate(records)
-        ]
-        batch = memoryview(write_batch(numbered))
+    def append_internal(
+        self, records: Sequence[Record], now_ms: int, *, transaction: tuple[int, int] | None = None
+    ) -> AppendResult:
+        """Append the broker's own records in one batch; their offsets are assigned here.
+
+        ``transaction``: the producer (id, epoch) in whose open transaction they are.
+        """
+        batch = memoryview(write_internal(records, transaction))
         refusal = refuse_bytes(batch, self._config)
-        if refusal is not None:
-            return refusal
-        return self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
+        return refusal or self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
 
-    def _append(self, batch: memoryview, header: tuple[int, ...], now_ms: int) -> AppendResult:
+    def append_marker(
+        self, producer: tuple[int, int], *, committed: bool, coordinator_epoch: int, now_ms: int
+    ) -> AppendResult:
+        """Append the control batch that ends the transaction of ``producer`` (id, epoch).
+
+        It fences older epochs also where no transaction is open.
+        """
+        verdict = self._producers.check_unnumbered(*producer, coordinator_epoch)
+        if verdict is not None:
+            return refused(verdict.error, verdict.message)
+        marker = Marker(committed, coordinator_epoch)
+        batch = write_marker(*producer, **marker._asdict(), now_ms=now_ms)
+        return self._append(memoryview(batch), BATCH_HEADER.unpack_from(batch), now_ms, marker)
+
+    def _append(
+        self, batch: memoryview, header: tuple[int, ...], now_ms: int, marker: Marker | None = None
+    ) -> AppendResult:
         if self.failed is not None:
             return refused(ErrorCode.KAFKA_STORAGE_ERROR, self.failed)
-        _, length, _, _, _, _, delta, _, timestamp, producer_id, epoch, sequence, _ = header
+        _, length, _, _, _, attributes, delta, _, timestamp = header[:9]
+        producer_id, epoch, sequence = header[9:12]
         base, config, append_time = self._end, self._config, -1
         if producer_id >= 0:
-            verdict = self._producers.check(producer_id, epoch, sequence, delta)
+            verdict = self._producers.judge(header)
             if verdict is not None:
-                return self._not_appended(verdict)
+                return not_appended(verdict, stamped=self._stamps)
         if self._stamps:
             batch, append_time, timestamp = stamped(batch, now_ms), now_ms, now_ms
         last, size, active = base + delta, len(batch), self._active
@@ -229,21 +246,15 @@ class PartitionLog:
             active.append((prefix, batch[16:]), size, last, timestamp, config.index_interval_bytes)
         except StorageError as error:
             return self._undo(error)
-        if producer_id >= 0:
+        if marker is not None:
+            self._producers.end_transaction(producer_id, epoch, last, marker, now_ms)
+        elif producer_id >= 0:
             last_sequence = (sequence + delta) & 0x7FFFFFFF
-            self._producers.record(
-                producer_id, epoch, Batch(sequence, last_sequence, last, delta, timestamp), now_ms
-            )
+            one = Batch(sequence, last_sequence, last, delta, timestamp)
+            transactional = bool(attributes & _TRANSACTIONAL)
+            self._producers.record(producer_id, epoch, one, now_ms, transactional=transactional)
         self._end = last + 1
         return AppendResult(_NONE, base, last, append_time)
-
-    def _not_appended(self, verdict: Batch | Refused) -> AppendResult:
-        if isinstance(verdict, Refused):
-            return refused(verdict.error, verdict.message)
-        append_time = verdict.timestamp if self._stamps else -1
-        return AppendResult(
-            _NONE, verdict.base_offset, verdict.last_offset, append_time, duplicate=True
-        )
 
     def _undo(self, error: StorageError) -> AppendResult:
         message = str(error)
@@ -264,14 +275,21 @@ class PartitionLog:
         self._segments.append(fresh)
         self._active = fresh
         self._folders.append(self.folder)
-        self._snapshot()
+        self._snapshot(sealed)
         return fresh
 
-    def _snapshot(self) -> None:
-        """Have the producers' state written, once what it tells of is durable."""
+    def _snapshot(self, last: Segment) -> None:
+        """Have the producers' state written, once what it tells of is durable.
+
+        Before it, as a snapshot vouches for it, the transaction index of the ``last`` segment.
+        """
         if self._snapshot_offset == self._end:
             return
         end = self._snapshot_offset = self._end
+        aborted = self._producers.transactions.marked_between(last.base_offset, end)
+        if aborted:
+            name = names.offset_name(last.base_offset, names.TXN_INDEX)
+            self._write_later(name, write_index(aborted))
         window = write_window(self._producers, end)
         self._write_later(names.offset_name(end, names.WINDOW), window)
         self._write_later(names.offset_name(end, names.SNAPSHOT), write_snapshot(self._producers))
@@ -352,22 +370,20 @@ class PartitionLog:
         below = min(below, self._end if self.failed is None else self._durable)
         if offset >= below:
             return ReadResult(_NONE, [], 0)
-        segments = self._segments
-        number = bisect_right(segments, offset, key=_base_offset) - 1
-        assert number >= 0, "the log start lies in the first segment"
+        return read_segments(
+            self._segments, offset, max_bytes, below=below, at_least_one=at_least_one
+        )
+
+    def aborted_in(self, offset: int, found: ReadResult, *, below: int) -> list[Aborted]:
+        """The aborted transactions among what ``read`` found from ``offset``, below ``below``."""
+        transactions = self._producers.transactions
+        if not transactions.aborted or not found.size:
+            return []
         try:
-            while number < len(segments):
-                segment = segments[number]
-                number += 1
-                whole = number < len(segments) and segments[number].base_offset <= below
-                stop = segment.size if whole else segment.position_of_end(below)
-                found = _slice(segment, offset, max_bytes, stop, at_least_one=at_least_one)
-                if found is not None:
-                    followed = number < len(segments) and segments[number].base_offset < below
-                    return found._replace(more=True) if followed else found
-        except StorageError as error:
-            return ReadResult(ErrorCode.KAFKA_STORAGE_ERROR, [], 0, str(error))
-        return ReadResult(_NONE, [], 0)
+            end = end_of_read(found, below)
+        except StorageError:
+            end = below  # too many are no harm
+        return transactions.aborted_between(offset, end)
 
     # -- deleting
 
@@ -397,11 +413,7 @@ class PartitionLog:
 
     def roll_if_due(self, now_ms: int) -> bool:
         """Begin a new segment if the active one is older than ``segment.ms``; True if so."""
-        active = self._active
-        started = max(active.first_timestamp, active.created_ms)
-        if self.failed is not None or not active.size:
-            return False
-        if now_ms - started <= self._config.segment_ms:
+        if self.failed is not None or not self._active.is_due(now_ms, self._config):
             return False
         try:
             self._roll(now_ms)
@@ -428,6 +440,7 @@ class PartitionLog:
         content = write_offset(self.folder.rpartition("/")[2], offset)
         self._fs.write_atomic(self._path(names.LOG_START), content)
         self._log_start = offset
+        self._producers.transactions.forget_below(offset)
         if self._epochs.truncate_start(offset):
             self._write_later(names.LEADER_EPOCHS, write_leader_epochs(self._epochs))
         return self._delete_below_start()
@@ -437,7 +450,7 @@ class PartitionLog:
 
         A ticket that is out may be writing just that: then they go at the next call.
         """
-        keep = bisect_right(self._segments, self._log_start, key=_base_offset) - 1
+        keep = bisect_right(self._segments, self._log_start, key=base_offset) - 1
         if keep <= 0 or (self._ticket is not None and self._writes):
             return []
         for path, content in self._writes:
@@ -452,8 +465,7 @@ class PartitionLog:
 
         Its descriptor stays with whoever still reads: it closes with the last reference.
         """
-        suffixes = (names.INDEX, names.TIME_INDEX, names.SNAPSHOT, names.WINDOW, names.LOG)
-        paths = [self._path(names.offset_name(base, suffix)) for suffix in suffixes]
+        paths = [self._path(names.offset_name(base, s)) for s in names.ALL_OF_SEGMENT]
         for path in paths:
             self._fs.remove(path)
         return paths[-1:]
@@ -469,7 +481,7 @@ class PartitionLog:
         if self.failed is not None or self._job is not None or not config.compacts:
             return None
         times = self._cleaning_times()
-        ends_at = min(self._recovery_point, self._durable)
+        ends_at = min(self._recovery_point, self.last_stable_offset)
         groups = plan(self._segments, config, times, ends_at=ends_at, now_ms=now_ms)
         if not groups:
             return None
@@ -483,14 +495,14 @@ class PartitionLog:
             clean_until=times.clean_until,
             tombstones_until=times.tombstones_until(now_ms, config.delete_retention_ms),
             live_batches=frozenset(b.last_offset for p in producers for b in p.batches),
+            aborted=AbortedRanges(self._producers.transactions.aborted),
             now_ms=now_ms,
         )
         return self._job
 
     def _cleaning_times(self) -> CleaningTimes:
         if self._times is None:
-            stored = self._fs.read(self._path(names.CLEANED_OFFSETS))
-            self._times = (read_cleaning_times(stored) if stored else None) or CleaningTimes()
+            self._times = stored_cleaning_times(self._fs, self.folder)
         return self._times
 
     def finish_compaction(self, job: CompactionJob) -> str | None:
@@ -510,8 +522,9 @@ class PartitionLog:
             return job.failure or "the log was shortened meanwhile"
         try:
             for cleaned, group in zip(job.cleaned, job.groups, strict=False):
-                swap_in(self._fs, cleaned, group)
                 at = self._segments.index(group[0])
+                self._merge_txn_indexes(at, len(group))
+                swap_in(self._fs, cleaned, group)
                 self._segments[at : at + len(group)] = [cleaned]
         except StorageError as error:
             self.failed = f"{self.folder}: compaction stopped half way: {error}"
@@ -520,6 +533,14 @@ class PartitionLog:
         times.cleaned(job.until, job.now_ms, job.config.delete_retention_ms)
         self._write_later(names.CLEANED_OFFSETS, write_cleaning_times(times))
         return None
+
+    def _merge_txn_indexes(self, at: int, count: int) -> None:
+        """Before the swap: an entry that is there twice does no harm, one that is lost does."""
+        base, end = self._segments[at].base_offset, self._segments[at + count].base_offset
+        entries = self._producers.transactions.marked_between(base, end)
+        if entries:
+            path = self._path(names.offset_name(base, names.TXN_INDEX))
+            self._fs.write_atomic(path, write_index(entries))
 
     def compact(self, now_ms: int) -> CompactionJob | None:
         """Plan, run and finish at once; None if nothing was worth it. Raises StorageError."""
@@ -562,7 +583,7 @@ class PartitionLog:
         if self.failed is not None:
             raise StorageError(self.failed)
         if self._producers.by_id or self._active.size:
-            self._snapshot()
+            self._snapshot(self._active)
         grown = self._end != self._end_at_open
         if self._active.size and (grown or not self._active.indexes_stored):
             if not self._active.seal():
@@ -576,25 +597,3 @@ class PartitionLog:
             self.finish_sync(ticket, ok=True)
             if ticket.unwritten is not None:
                 raise StorageError(ticket.unwritten)
-
-
-def _base_offset(segment: Segment) -> int:
-    return segment.base_offset
-
-
-def _slice(
-    segment: Segment, offset: int, max_bytes: int, stop: int, *, at_least_one: bool
-) -> ReadResult | None:
-    """What one segment has from ``offset`` to position ``stop``; None if it ends before."""
-    start = segment.find(offset)
-    if start is None:
-        return None
-    if start >= stop:
-        return ReadResult(_NONE, [], 0)
-    size = segment.whole_batches(start, max_bytes, stop)
-    if not size and at_least_one:
-        size = next(segment.batches(start)).size
-    if not size:
-        return ReadResult(_NONE, [], 0, more=True)
-    more = start + size < stop
-    return ReadResult(_NONE, [FileSlice(segment.file, start, size)], size, more=more)

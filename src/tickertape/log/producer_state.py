@@ -13,9 +13,11 @@ The rules, in this order (ProducerAppendInfo, KIP-98, KIP-360):
 
 from typing import Final, NamedTuple
 
+from tickertape.log.transactions import Marker, Transactions
 from tickertape.wire.error_codes import ErrorCode
 
 BATCHES_KEPT: Final = 5
+_TRANSACTIONAL: Final = 0x10
 _I32_MAX: Final = 0x7FFFFFFF
 
 
@@ -70,11 +72,12 @@ class Producer:
 class ProducerStates:
     """All producers of one partition, by id."""
 
-    __slots__ = ("by_id",)
+    __slots__ = ("by_id", "transactions")
 
     def __init__(self) -> None:
         """Nobody yet."""
         self.by_id: dict[int, Producer] = {}
+        self.transactions = Transactions()
 
     def check(
         self, producer_id: int, epoch: int, first_sequence: int, delta: int
@@ -92,10 +95,7 @@ class ProducerStates:
             if producer.batches:
                 wanted = (producer.batches[-1][1] + 1) & _I32_MAX
         elif epoch < producer.epoch:
-            return Refused(
-                ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"producer {producer_id}: epoch {epoch}, want at least {producer.epoch}",
-            )
+            return _too_old(producer_id, epoch, producer)
         if first_sequence == wanted:
             return None
         return Refused(
@@ -103,8 +103,43 @@ class ProducerStates:
             f"producer {producer_id}, epoch {epoch}: sequence {first_sequence}, want {wanted}",
         )
 
-    def record(self, producer_id: int, epoch: int, batch: Batch, now_ms: int) -> None:
-        """The batch is in the log."""
+    def judge(self, header: tuple[int, ...]) -> Batch | Refused | None:
+        """``check`` for a batch header as it is unpacked; also whether it must be transactional."""
+        producer_id, epoch, sequence = header[9:12]
+        if sequence < 0:
+            return self.check_unnumbered(producer_id, epoch)
+        verdict = self.check(producer_id, epoch, sequence, header[6])
+        if verdict is not None or header[5] & _TRANSACTIONAL:
+            return verdict
+        if producer_id not in self.transactions.open:
+            return None
+        message = f"producer {producer_id} has a transaction open here, want transactional records"
+        return Refused(ErrorCode.INVALID_TXN_STATE, message)
+
+    def check_unnumbered(
+        self, producer_id: int, epoch: int, coordinator_epoch: int = -1
+    ) -> Refused | None:
+        """The same for a batch without sequence numbers: a marker, or the broker's own records.
+
+        ``coordinator_epoch`` is a marker's.
+        """
+        producer = self.by_id.get(producer_id)
+        if producer is None:
+            return None
+        if epoch < producer.epoch:
+            return _too_old(producer_id, epoch, producer)
+        if 0 <= coordinator_epoch < producer.coordinator_epoch:
+            return Refused(
+                ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+                f"coordinator epoch {coordinator_epoch}, want {producer.coordinator_epoch}",
+            )
+        return None
+
+    def record(
+        self, producer_id: int, epoch: int, batch: Batch, now_ms: int, *,
+        transactional: bool = False,
+    ) -> None:  # fmt: skip
+        """The batch is in the log. Without sequence numbers (-1) no retry will ask for it."""
         producer = self.by_id.get(producer_id)
         if producer is None:
             producer = self.by_id[producer_id] = Producer(epoch, now_ms)
@@ -112,9 +147,13 @@ class ProducerStates:
             producer.epoch = epoch
             producer.batches.clear()
         batches = producer.batches
-        batches.append(batch)
-        if len(batches) > BATCHES_KEPT:
-            del batches[0]
+        if batch[0] >= 0:
+            batches.append(batch)
+            if len(batches) > BATCHES_KEPT:
+                del batches[0]
+        if transactional and producer.first_offset_of_transaction < 0:
+            producer.first_offset_of_transaction = batch.base_offset
+            self.transactions.begin(producer_id, batch.base_offset)
         producer.last_timestamp = batch[4]
         producer.seen_ms = now_ms
 
@@ -127,6 +166,22 @@ class ProducerStates:
             producer.epoch = epoch
             producer.batches.clear()
 
+    def end_transaction(
+        self, producer_id: int, epoch: int, marker_offset: int, marker: Marker, now_ms: int
+    ) -> None:
+        """A marker is in the log."""
+        self.fence(producer_id, epoch, now_ms)
+        producer = self.by_id[producer_id]
+        producer.coordinator_epoch = max(producer.coordinator_epoch, marker.coordinator_epoch)
+        producer.first_offset_of_transaction = -1
+        self.transactions.end(producer_id, marker_offset, committed=marker.committed)
+
+    def resume_transactions(self) -> None:
+        """The producers come from a file: those that it says are in a transaction, are."""
+        for producer_id, producer in self.by_id.items():
+            if producer.first_offset_of_transaction >= 0:
+                self.transactions.begin(producer_id, producer.first_offset_of_transaction)
+
     def expire(self, now_ms: int, expiration_ms: int) -> list[int]:
         """Forget producers that were silent for ``expiration_ms``; returns their ids."""
         gone = [
@@ -138,3 +193,10 @@ class ProducerStates:
         for producer_id in gone:
             del self.by_id[producer_id]
         return gone
+
+
+def _too_old(producer_id: int, epoch: int, producer: Producer) -> Refused:
+    return Refused(
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        f"producer {producer_id}: epoch {epoch}, want at least {producer.epoch}",
+    )

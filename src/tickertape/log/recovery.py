@@ -27,10 +27,19 @@ from tickertape.log.producer_snapshot import (
 )
 from tickertape.log.producer_state import Batch, ProducerStates
 from tickertape.log.segment import Segment
-from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD
+from tickertape.log.transactions import Aborted, read_index, read_marker, write_index
+from tickertape.wire.batch import (
+    BATCH_HEADER,
+    BATCH_OVERHEAD,
+    LOG_OVERHEAD,
+    BatchHeader,
+    read_batch_header,
+)
 
 _CHUNK_BYTES: Final = 1 << 20
+_TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
+_I64_MAX: Final = 0x7FFFFFFFFFFFFFFF
 _I32_MAX: Final = 0x7FFFFFFF
 
 
@@ -84,6 +93,7 @@ class _Loader:
         self._epochs = LeaderEpochs()
         self._producers = ProducerStates()
         self._snapshots: list[int] = []
+        self._txn_indexes: list[int] = []
         self._snapshot_offset = -1
         self._bytes_scanned = self._bytes_cut = 0
         self._cut_reason = ""
@@ -96,6 +106,7 @@ class _Loader:
         log_start = self._stored_offset(names.LOG_START, listed)
         point = self._stored_offset(names.RECOVERY_POINT, listed)
         self._snapshots = names.offsets_of(listed, names.SNAPSHOT)
+        self._txn_indexes = names.offsets_of(listed, names.TXN_INDEX)
         self._load_epochs(listed)
         bases = names.offsets_of(listed, names.LOG)
         end = self._trusted(bases) if bases and clean else None
@@ -109,7 +120,7 @@ class _Loader:
             self._settle(end)
             point = self._segments[-1].base_offset
         self._remove_below(log_start or 0)
-        self._remove_stray_snapshots()
+        self._remove_stray_files()
         log_start = max(log_start or 0, self._segments[0].base_offset)
         return Loaded(
             segments=self._segments,
@@ -257,7 +268,7 @@ class _Loader:
             self._bytes_cut += file.size()
             file.close()
             self._removed.append(path)
-            for suffix in names.SEGMENT_FILES:
+            for suffix in (*names.SEGMENT_FILES, names.TXN_INDEX):
                 self._fs.remove(self._path(names.offset_name(base, suffix)))
 
     def _remove_below(self, log_start: int) -> None:
@@ -265,7 +276,7 @@ class _Loader:
         while len(self._segments) > 1 and self._segments[1].base_offset <= log_start:
             segment = self._segments.pop(0)
             segment.close()
-            for suffix in (names.INDEX, names.TIME_INDEX, names.SNAPSHOT, names.WINDOW, names.LOG):
+            for suffix in names.ALL_OF_SEGMENT:
                 self._fs.remove(self._path(names.offset_name(segment.base_offset, suffix)))
 
     def _start_anew(self, offset: int) -> None:
@@ -306,6 +317,8 @@ class _Loader:
             if offset <= end and self._load_snapshot(offset):
                 start = self._snapshot_offset = offset
                 break
+        self._producers.resume_transactions()
+        self._producers.transactions.aborted = self._aborted_before(start)
         self._producers.expire(self._now_ms, self._config.producer_id_expiration_ms)
         for segment, newer in zip_longest(self._segments, self._segments[1:]):
             if newer is not None and newer.base_offset <= start:
@@ -314,17 +327,56 @@ class _Loader:
             if position is not None:
                 self._replay(segment, position, end)
 
+    def _aborted_before(self, start: int) -> list[Aborted]:
+        """Aborted transactions whose markers lie before ``start``: the replay tells of the others.
+
+        An index is written before the snapshot that vouches for it.
+        """
+        found: dict[int, Aborted] = {}
+        for base in self._txn_indexes:
+            path = self._path(names.offset_name(base, names.TXN_INDEX))
+            entries = read_index(self._fs.read(path) or b"")
+            if entries is None:
+                self._remarks.append(f"{path} is damaged: the log was read instead")
+                return self._aborted_in_log(start)
+            found.update((e.last_offset, e) for e in entries if e.last_offset < start)
+        return [found[offset] for offset in sorted(found)]
+
+    def _aborted_in_log(self, end: int) -> list[Aborted]:
+        states, self._producers = self._producers, ProducerStates()
+        for segment in self._segments:
+            self._replay(segment, 0, end)
+        found, self._producers = self._producers.transactions.aborted, states
+        return found
+
+    def _store_txn_indexes(self) -> None:
+        """One per segment that has aborted transactions; what a cut made untrue goes."""
+        for segment, newer in zip_longest(self._segments, self._segments[1:]):
+            end = newer.base_offset if newer is not None else _I64_MAX
+            base = segment.base_offset
+            path = self._path(names.offset_name(base, names.TXN_INDEX))
+            entries = self._producers.transactions.marked_between(base, end)
+            if entries:
+                self._fs.write_atomic(path, write_index(entries))
+            elif base in self._txn_indexes:
+                self._fs.remove(path)
+
     def _store_producers(self, end: int) -> None:
         """All below ``end`` is durable now: nobody needs the batches for this any more."""
         if self._producers.by_id and self._snapshot_offset != end:
+            self._store_txn_indexes()
             window = self._path(names.offset_name(end, names.WINDOW))
             self._fs.write_atomic(window, write_window(self._producers, end))
             snapshot = self._path(names.offset_name(end, names.SNAPSHOT))
             self._fs.write_atomic(snapshot, write_snapshot(self._producers))
             self._snapshot_offset = end
 
-    def _remove_stray_snapshots(self) -> None:
-        """Only those at the start of a segment, and the newest, are of use."""
+    def _remove_stray_files(self) -> None:
+        """Only snapshots at the start of a segment, and the newest, are of use."""
+        bases = {segment.base_offset for segment in self._segments}
+        for base in self._txn_indexes:
+            if base not in bases:
+                self._fs.remove(self._path(names.offset_name(base, names.TXN_INDEX)))
         kept = {self._snapshot_offset, *(segment.base_offset for segment in self._segments)}
         for offset in self._snapshots:
             if offset not in kept:
@@ -335,7 +387,12 @@ class _Loader:
         for batch in segment.batches(position):
             if batch.base_offset < end:
                 head = segment.file.pread(batch.position, BATCH_OVERHEAD)
-                self._observe(BATCH_HEADER.unpack(head))
+                header = BATCH_HEADER.unpack(head)
+                if header[5] & _CONTROL:
+                    whole = segment.file.pread(batch.position, batch.size)
+                    self._observe_marker(read_batch_header(whole, 0), whole)
+                else:
+                    self._observe(header)
 
     def _load_snapshot(self, offset: int) -> bool:
         window = self._fs.read(self._path(names.offset_name(offset, names.WINDOW)))
@@ -356,12 +413,23 @@ class _Loader:
         self._epochs.assign(leader_epoch, base)
         if producer_id < 0:
             return
-        if attributes & _CONTROL:
-            self._producers.fence(producer_id, producer_epoch, self._now_ms)
-            return
         last_sequence = (sequence + delta) & _I32_MAX
         batch = Batch(sequence, last_sequence, base + delta, delta, header[8])
-        self._producers.record(producer_id, producer_epoch, batch, self._now_ms)
+        transactional = bool(attributes & _TRANSACTIONAL)
+        self._producers.record(
+            producer_id, producer_epoch, batch, self._now_ms, transactional=transactional
+        )
+
+    def _observe_marker(self, header: BatchHeader, stored: bytes) -> None:
+        self._epochs.assign(header.partition_leader_epoch, header.base_offset)
+        if header.producer_id < 0:
+            return
+        marker = read_marker(stored, 0, header)
+        producer = (header.producer_id, header.producer_epoch)
+        if marker is None:
+            self._producers.fence(*producer, self._now_ms)
+        else:
+            self._producers.end_transaction(*producer, header.last_offset, marker, self._now_ms)
 
 
 def parent_of(folder: str) -> str:

@@ -92,6 +92,11 @@ class Segment:
         waited = timestamp - start if dated else now_ms - self.created_ms
         return waited > config.segment_ms or self.index.full() or self.time_index.full()
 
+    def is_due(self, now_ms: int, config: LogConfig) -> bool:
+        """True if it has been open for longer than ``segment.ms``."""
+        started = max(self.first_timestamp, self.created_ms)
+        return bool(self.size) and now_ms - started > config.segment_ms
+
     def append(
         self, parts: Sequence[Buffer], size: int, last_offset: int, timestamp: int, interval: int
     ) -> None:
@@ -178,7 +183,7 @@ class Segment:
 
         Raises StorageError where the bytes are no batch.
         """
-        return _batches(self.file, self.path, position, self.size if stop is None else stop)
+        return batches_in(self.file, self.path, position, self.size if stop is None else stop)
 
     def find(self, offset: int) -> int | None:
         """Position of the first batch whose last offset is >= ``offset``; None if none is here."""
@@ -230,11 +235,12 @@ class Segment:
 def batches_of(fs: FileSystem, path: str) -> Iterator[BatchAt]:
     """The batches of a ``.log`` file, whatever its name. Raises StorageError at damage."""
     file = fs.open(path)
-    yield from _batches(file, path, 0, file.size())
+    yield from batches_in(file, path, 0, file.size())
     file.close()
 
 
-def _batches(file: File, path: str, position: int, end: int) -> Iterator[BatchAt]:
+def batches_in(file: File, path: str, position: int, end: int) -> Iterator[BatchAt]:
+    """The batches from one boundary to another. Raises StorageError where there are none."""
     chunk, chunk_at = b"", position
     while position < end:
         at = position - chunk_at

@@ -10,6 +10,7 @@ from typing import Final
 from tickertape.base.buffers import Buffer
 from tickertape.base.crc import crc32c
 from tickertape.log.config import LogConfig
+from tickertape.log.producer_state import Batch, Refused
 from tickertape.log.results import AppendResult
 from tickertape.wire.batch import BATCH_HEADER, BATCH_OVERHEAD, LOG_OVERHEAD, read_batch_header
 from tickertape.wire.error_codes import ErrorCode
@@ -26,12 +27,26 @@ _LOG_APPEND_TIME: Final = 0x08
 _TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
 _COMPRESSION_MAX: Final = 4
+_DECODED_BYTES_MAX: Final = 128 << 20
 _PLAIN: Final = frozenset(range(_COMPRESSION_MAX + 1))
 
 
 def refused(error: ErrorCode, message: str) -> AppendResult:
     """An answer that says why."""
     return AppendResult(error, -1, -1, -1, False, message)  # noqa: FBT003  # positional for speed
+
+
+def not_appended(verdict: Batch | Refused, *, stamped: bool) -> AppendResult:
+    """The answer to a retry, or to what the producer's state forbids."""
+    if isinstance(verdict, Refused):
+        return refused(verdict.error, verdict.message)
+    return AppendResult(
+        ErrorCode.NONE,
+        verdict.base_offset,
+        verdict.last_offset,
+        verdict.timestamp if stamped else -1,
+        duplicate=True,
+    )
 
 
 def refuse_bytes(batch: memoryview, config: LogConfig) -> AppendResult | None:
@@ -77,13 +92,23 @@ def _refuse_size(size: int, config: LogConfig) -> AppendResult:
     )
 
 
+def refuse_produced(batch: memoryview, config: LogConfig, now_ms: int) -> AppendResult | None:
+    """None if a client's batch may enter the log, as far as the log's state is not concerned."""
+    refusal = refuse_bytes(batch, config)
+    if refusal is None:
+        refusal = refuse_header(BATCH_HEADER.unpack_from(batch), config, now_ms)
+    if refusal is None and config.compacts:
+        refusal = refuse_keyless(batch, _DECODED_BYTES_MAX)
+    return refusal
+
+
 def refuse_header(header: Header, config: LogConfig, now_ms: int) -> AppendResult | None:
     """None if the fields of a client's batch make sense together."""
     attributes, delta, count = header[5], header[6], header[12]
     if delta < 0 or count != delta + 1:
         return refused(ErrorCode.INVALID_RECORD, f"{count} records but last offset delta {delta}")
     if attributes not in _PLAIN:
-        refusal = _refuse_attributes(attributes)
+        refusal = _refuse_attributes(attributes, header[9])
         if refusal is not None:
             return refusal
     if header[9] >= 0 and (header[11] < 0 or header[10] < 0):
@@ -104,11 +129,11 @@ def refuse_header(header: Header, config: LogConfig, now_ms: int) -> AppendResul
     return None
 
 
-def _refuse_attributes(attributes: int) -> AppendResult | None:
+def _refuse_attributes(attributes: int, producer_id: int) -> AppendResult | None:
     if attributes & _CONTROL:
         return refused(ErrorCode.INVALID_RECORD, "clients may not write control batches")
-    if attributes & _TRANSACTIONAL:
-        return refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open on this partition")
+    if attributes & _TRANSACTIONAL and producer_id < 0:
+        return refused(ErrorCode.INVALID_RECORD, "a transactional batch needs a producer id")
     if attributes & _LOG_APPEND_TIME:
         return refused(ErrorCode.INVALID_TIMESTAMP, "clients may not set LogAppendTime")
     if attributes & _COMPRESSION > _COMPRESSION_MAX:

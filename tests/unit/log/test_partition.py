@@ -80,7 +80,7 @@ GOOD = produced(b"a", b"b")
         (with_field(GOOD, 23, ">i", -1), ErrorCode.INVALID_RECORD),
         (with_field(GOOD, 57, ">i", 3), ErrorCode.INVALID_RECORD),
         (with_field(GOOD, 21, ">h", 0x20), ErrorCode.INVALID_RECORD),
-        (with_field(GOOD, 21, ">h", 0x10), ErrorCode.INVALID_TXN_STATE),
+        (with_field(GOOD, 21, ">h", 0x10), ErrorCode.INVALID_RECORD),
         (with_field(GOOD, 21, ">h", 0x08), ErrorCode.INVALID_TIMESTAMP),
         (with_field(GOOD, 21, ">h", 0x05), ErrorCode.UNSUPPORTED_COMPRESSION_TYPE),
         (with_field(GOOD, 43, ">q", 7), ErrorCode.INVALID_RECORD),

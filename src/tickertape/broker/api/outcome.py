@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader, response_prefix
 
 NO_AUTHORIZER: Final = "No Authorizer is configured."
@@ -35,6 +36,13 @@ class Response(Protocol):
 
 
 Handler: TypeAlias = Callable[[Broker, Request, Call], None]
+
+
+def fenced_before(first: int, error: ErrorCode, version: int) -> ErrorCode:
+    """PRODUCER_FENCED as a client of ``version`` knows it: versions before ``first`` do not."""
+    if error is ErrorCode.PRODUCER_FENCED and version < first:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    return error
 
 
 def answer(call: Call, header: RequestHeader, response: Response) -> None:

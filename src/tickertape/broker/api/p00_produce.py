@@ -8,17 +8,22 @@ here: producers create topics through Metadata. When timeoutMs passes before the
 answered: REQUEST_TIMED_OUT, and the records may be there. A failed log: KAFKA_STORAGE_ERROR with
 its reason, also to those who wait.
 
+A transactional batch is appended only if its transaction is open, of this epoch, and holds the
+partition; this is looked up in the same turn. Else INVALID_TXN_STATE (from version 11
+TRANSACTION_ABORTABLE), INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, or, while the last
+transaction is being completed, NOT_ENOUGH_REPLICAS: again, please.
+
 Versions. 0 to 2 (message sets of magic 0 and 1) close the connection: they are advertised only
 because librdkafka before 2.11.1 decides by the lowest version whether it may compress at all. 3
 adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9 is flexible (KIP-482),
-10 the current leader in tags (KIP-951; never needed on one node), 12 implicit AddPartitions
-(KIP-890).
+10 the current leader in tags (KIP-951; never needed on one node), 11 TRANSACTION_ABORTABLE, 12
+implicit AddPartitions (KIP-890), of which no client makes use while transaction.version is not
+finalised.
 
-Deviations. Transactions are not served: a request with a transactional id, or a batch with the
-transactional bit, gets INVALID_TXN_STATE, which is what Kafka says when no transaction is open.
-Errors name no single records (recordErrors stays empty).
+Deviations. Errors name no single records (recordErrors stays empty).
 """
 
+from struct import Struct
 from typing import Final, TypeAlias
 
 from tickertape.base.errors import PeerError, StorageError
@@ -27,6 +32,7 @@ from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import INTERNAL_TOPICS
 from tickertape.broker.state.waits import Partition
+from tickertape.wire.batch import BATCH_OVERHEAD
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader, response_prefix
 from tickertape.wire.produce import (
@@ -44,6 +50,9 @@ _ATTRIBUTES_LOW_AT: Final = 22
 _COMPRESSION_BITS: Final = 0x07
 _TRANSACTIONAL_BIT: Final = 0x10
 _CONTROL_BIT: Final = 0x20
+_FIRST_ABORTABLE: Final = 11
+_OWNER: Final = Struct(">qh")  # producer id and epoch
+_OWNER_AT: Final = 43
 
 Produced: TypeAlias = list[tuple[str, list[PartitionProduced]]]
 Unsure: TypeAlias = list[tuple[Partition, int, PartitionProduced]]
@@ -58,10 +67,11 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
         raise PeerError(f"produce version {version} is not served, want {_FIRST_SERVED} or later")
     ask = read_produce_request(request.frame, request.at, version)
     acks = ask.acks
-    refusal = _refusal(broker, acks, ask.transactional_id)
+    refusal = _refusal(broker, acks)
     produced: Produced = []
     unsure: Unsure = []
     now_ms = broker.clock.now_ms()
+    writer = (version, ask.transactional_id)
     for topic, parts in ask.topics:
         outs: list[PartitionProduced] = []
         produced.append((topic, outs))
@@ -71,7 +81,7 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
             if refusal is not None:
                 out.error, out.error_message = refusal
                 continue
-            written = _append(broker, topic, part, out, now_ms, version)
+            written = _append(broker, topic, part, out, now_ms, writer)
             if written is not None:
                 unsure.append((*written, out))
     if acks == -1:
@@ -130,12 +140,8 @@ class WaitingProduce:
         _answer(self._call, self._header, self._produced)
 
 
-def _refusal(
-    broker: Broker, acks: int, transactional_id: str | None
-) -> tuple[ErrorCode, str] | None:
+def _refusal(broker: Broker, acks: int) -> tuple[ErrorCode, str] | None:
     """A reason to refuse all partitions alike."""
-    if transactional_id is not None:
-        return ErrorCode.INVALID_TXN_STATE, "transactions are not served by this broker"
     if acks not in {-1, 0, 1}:
         return ErrorCode.INVALID_REQUIRED_ACKS, f"acks {acks}; want -1, 0 or 1"
     waits_max = broker.settings.produce_waits_max
@@ -149,7 +155,7 @@ def _refusal(
 
 def _append(
     broker: Broker, topic: str, part: PartitionProduce, out: PartitionProduced,
-    now_ms: int, version: int,
+    now_ms: int, writer: tuple[int, str | None],
 ) -> tuple[Partition, int] | None:  # fmt: skip
     """Append one partition's batch; (partition, offset after it) if that worked, else ``out``."""
     try:
@@ -164,7 +170,9 @@ def _append(
     if records is None or topic in INTERNAL_TOPICS:
         _refuse(out, *_not_writable(topic))
         return None
-    refusal = _batch_refusal(records, version)
+    refusal = _batch_refusal(records, writer[0]) or _transaction_refusal(
+        broker, (topic, part.index), records, writer
+    )
     if refusal is not None:
         _refuse(out, *refusal)
         return None
@@ -198,11 +206,32 @@ def _batch_refusal(records: memoryview, version: int) -> tuple[ErrorCode, str] |
     attributes = records[_ATTRIBUTES_LOW_AT]
     if attributes & _CONTROL_BIT:
         return ErrorCode.INVALID_RECORD, "clients cannot write control batches"
-    if attributes & _TRANSACTIONAL_BIT:
-        return ErrorCode.INVALID_TXN_STATE, "no transaction is open on this partition"
     if version < _FIRST_ZSTD and attributes & _COMPRESSION_BITS == _ZSTD:
         return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later"
     return None
+
+
+def _transaction_refusal(
+    broker: Broker, where: tuple[str, int], records: memoryview, writer: tuple[int, str | None]
+) -> tuple[ErrorCode, str] | None:
+    """None if the batch is not transactional, or of an open transaction that holds ``where``."""
+    if not records[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT:
+        return None
+    version, transactional_id = writer
+    if len(records) < BATCH_OVERHEAD:
+        return ErrorCode.CORRUPT_MESSAGE, f"batch of {len(records)} bytes, want at least 61"
+    if transactional_id is None:
+        return (
+            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "transactional records, but the request has no transactional id",
+        )
+    owner = _OWNER.unpack_from(records, _OWNER_AT)
+    error = broker.transactions.may_write(transactional_id, owner, where)
+    if error is _NONE:
+        return None
+    if error is ErrorCode.INVALID_TXN_STATE and version >= _FIRST_ABORTABLE:
+        error = ErrorCode.TRANSACTION_ABORTABLE
+    return error, f"{transactional_id!r} may not write here now: {error.name}"
 
 
 def _refuse(out: PartitionProduced, error: ErrorCode, message: str | None) -> None:

@@ -4,8 +4,8 @@ Behaviour. Whole batches from the one that holds fetchOffset, all below the high
 is the durable offset: no consumer reads what a crash can take back. The first batch of a response
 is sent whole even if it exceeds maxBytes and partitionMaxBytes (KIP-74). With less than minBytes
 and no error the request sleeps until a watched partition advances or maxWaitMs has passed.
-read_committed is served; there are no transactions, so the last stable offset is the high
-watermark and aborted is empty.
+With read_committed they end at the last stable offset, and the answer names the aborted
+transactions among them, whose records the client skips.
 
 Versions. 5 log start offset, 7 sessions (KIP-227), 9 leader epoch fencing (KIP-320), 11 rack id
 (KIP-392), 12 flexible, last fetched epoch and diverging epoch (KIP-595).
@@ -141,9 +141,14 @@ class _Reading:
         parts: list[Part] = []
         size, error = 0, _NONE
         left = self._budget - self._size
-        if offset < high_watermark and (left > 0 or not self._size):
+        stable = log.last_stable_offset
+        below = stable if self._read_committed else high_watermark
+        aborted: list[tuple[int, int]] | None = [] if self._read_committed else None
+        if offset < below and (left > 0 or not self._size):
             limit = min(part.partition_max_bytes, left)
-            result = log.read(offset, limit, below=high_watermark, at_least_one=not self._size)
+            result = log.read(offset, limit, below=below, at_least_one=not self._size)
+            if aborted is not None:
+                aborted += [entry[:2] for entry in log.aborted_in(offset, result, below=below)]
             parts, size, error = result.parts, result.size, result.error
             self._size += size
             self._at_hand += max(size, limit) if result.more else size
@@ -152,9 +157,9 @@ class _Reading:
             part.index,
             error,
             high_watermark,
-            high_watermark,
+            stable,
             start,
-            [] if self._read_committed else None,
+            aborted,
             parts,
             size,
         )
@@ -175,14 +180,13 @@ class _Reading:
         self, part: FetchPartition, error: ErrorCode, partition: Partition | None = None
     ) -> FetchedPartition:
         self._failed = True
-        high_watermark = start = -1
+        high_watermark = stable = start = -1
         if partition is not None:
             high_watermark = partition.log.durable_offset
+            stable = partition.log.last_stable_offset
             start = partition.log.log_start_offset
         aborted: list[tuple[int, int]] | None = [] if self._read_committed else None
-        return FetchedPartition(
-            part.index, error, high_watermark, high_watermark, start, aborted, [], 0
-        )
+        return FetchedPartition(part.index, error, high_watermark, stable, start, aborted, [], 0)
 
 
 def _answer(

@@ -1,10 +1,10 @@
 """ListOffsets (key 2), versions 1 to 10.
 
-Behaviour. Timestamp -1: the high watermark (there are no transactions, so it is also what
-read_committed gets). -2: the log start. -3: the record with the largest timestamp. -4 (local log
-start): the log start, as nothing is tiered. -5 (end of tiered storage): offset -1. Any other: the
-first durable record at or after it, or offset -1 if there is none. Leader epochs are fenced
-(KIP-320).
+Behaviour. Timestamp -1: the high watermark; read_committed gets the last stable offset, and with
+any other timestamp nothing from there on. -2: the log start. -3: the record with the largest
+timestamp. -4 (local log start): the log start, as nothing is tiered. -5 (end of tiered storage):
+offset -1. Any other: the first durable record at or after it, or offset -1 if there is none. Leader
+epochs are fenced (KIP-320).
 
 Versions. 2 isolation level, 4 leader epochs, 6 flexible, 7 -3 (KIP-734), 8 -4 (KIP-405), 9 -5
 (KIP-1005), 10 a timeout for tiered look-ups, of which there are none.
@@ -35,7 +35,9 @@ MAX_TIMESTAMP: Final = -3
 EARLIEST_LOCAL: Final = -4
 LATEST_TIERED: Final = -5
 _SINCE: Final = {LATEST: 1, EARLIEST: 1, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9}
+_FIXED: Final = frozenset({EARLIEST, EARLIEST_LOCAL, LATEST_TIERED})
 _NOTHING: Final = (-1, -1)
+_READ_COMMITTED: Final = 1
 
 
 def list_offsets(broker: Broker, request: Request, call: Call) -> None:
@@ -48,7 +50,7 @@ def list_offsets(broker: Broker, request: Request, call: Call) -> None:
         ListOffsetsTopicResponse(
             name=topic.name,
             partitions=[
-                _look_up(broker, request.version, topic.name, part)
+                _look_up(broker, ask, request.version, topic.name, part)
                 if asked[topic.name, part.partition_index] == 1
                 else _refused(part, ErrorCode.INVALID_REQUEST)
                 for part in topic.partitions
@@ -60,8 +62,9 @@ def list_offsets(broker: Broker, request: Request, call: Call) -> None:
 
 
 def _look_up(
-    broker: Broker, version: int, topic: str, part: ListOffsetsPartition
+    broker: Broker, ask: ListOffsetsRequest, version: int, topic: str, part: ListOffsetsPartition
 ) -> ListOffsetsPartitionResponse:
+    committed = ask.isolation_level == _READ_COMMITTED
     try:
         partition = broker.topics.partition(topic, part.partition_index)
         if partition is None:
@@ -76,6 +79,9 @@ def _look_up(
         if part.timestamp < 0 and version < _SINCE.get(part.timestamp, version + 1):
             return _refused(part, ErrorCode.UNSUPPORTED_VERSION)
         offset, timestamp = _find(log, part.timestamp)
+        if committed and part.timestamp not in _FIXED and offset >= log.last_stable_offset:
+            stable = log.last_stable_offset
+            offset, timestamp = (stable, -1) if part.timestamp == LATEST else _NOTHING
     except StorageError:
         return _refused(part, ErrorCode.KAFKA_STORAGE_ERROR)
     return ListOffsetsPartitionResponse(

@@ -8,8 +8,10 @@ Versions. 2 null topics and a group error code, 5 leader epoch, 6 flexible, 7 re
 (KIP-447), 8 several groups in one request (KIP-709), 9 member id and epoch, which concern only
 the newer groups.
 
-Deviations. There are no transactions, so every offset is stable and requireStable changes
-nothing.
+An offset that an open transaction is about to change is UNSTABLE_OFFSET_COMMIT if requireStable is
+set; else it is the last that was committed.
+
+Deviations. None known.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.offset_records import Committed
+from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchResponse,
@@ -31,6 +34,7 @@ from tickertape.wire.schema.offset_fetch import (
 
 _FIRST_WITH_GROUPS: Final = 8
 _NO_COMMIT: Final = Committed(-1, -1, "", -1)
+_UNSTABLE: Final = Committed(-1, -1, "", -1)
 
 Wanted = list[tuple[str, list[tuple[int, Committed]]]]
 
@@ -48,19 +52,27 @@ def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
             groups=[
                 OffsetFetchResponseGroup(
                     group_id=group.group_id,
-                    topics=_in_groups(_look_up(broker, group.group_id, group.topics)),
+                    topics=_in_groups(
+                        _look_up(broker, group.group_id, group.topics, stable=ask.require_stable)
+                    ),
                 )
                 for group in ask.groups
             ]
         )
     else:
-        wanted = _look_up(broker, ask.group_id, ask.topics)
+        wanted = _look_up(broker, ask.group_id, ask.topics, stable=ask.require_stable)
         response = OffsetFetchResponse(topics=_alone(wanted))
     answer(call, request.header, response)
 
 
-def _look_up(broker: Broker, group_id: str, topics: Sequence[_Topic] | None) -> Wanted:
-    offsets = broker.groups.offsets.of_group(group_id)
+def _look_up(
+    broker: Broker, group_id: str, topics: Sequence[_Topic] | None, *, stable: bool
+) -> Wanted:
+    groups = broker.groups
+    offsets = groups.offsets.of_group(group_id)
+    if stable and groups.pending.has_group(group_id):
+        unstable = dict.fromkeys(groups.pending.of_group(group_id), _UNSTABLE)
+        offsets = {**offsets, **unstable}
     if topics is not None:
         return [
             (
@@ -75,6 +87,10 @@ def _look_up(broker: Broker, group_id: str, topics: Sequence[_Topic] | None) -> 
     return list(by_topic.items())
 
 
+def _error(committed: Committed) -> ErrorCode:
+    return ErrorCode.UNSTABLE_OFFSET_COMMIT if committed is _UNSTABLE else ErrorCode.NONE
+
+
 def _in_groups(wanted: Wanted) -> list[OffsetFetchResponseTopics]:
     return [
         OffsetFetchResponseTopics(
@@ -85,6 +101,7 @@ def _in_groups(wanted: Wanted) -> list[OffsetFetchResponseTopics]:
                     committed_offset=committed.offset,
                     committed_leader_epoch=committed.leader_epoch,
                     metadata=committed.metadata,
+                    error_code=_error(committed),
                 )
                 for index, committed in partitions
             ],
@@ -103,6 +120,7 @@ def _alone(wanted: Wanted) -> list[OffsetFetchResponseTopic]:
                     committed_offset=committed.offset,
                     committed_leader_epoch=committed.leader_epoch,
                     metadata=committed.metadata,
+                    error_code=_error(committed),
                 )
                 for index, committed in partitions
             ],

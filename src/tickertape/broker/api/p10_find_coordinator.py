@@ -1,14 +1,13 @@
 """FindCoordinator (key 10), versions 0 to 6.
 
-Behaviour. This node coordinates every group. The first call creates __consumer_offsets; if the
-disk refuses that, COORDINATOR_NOT_AVAILABLE.
+Behaviour. This node coordinates every group and every transactional id. The first call creates
+__consumer_offsets or __transaction_state; if the disk refuses that, COORDINATOR_NOT_AVAILABLE.
 
 Versions. 1 key types, 3 flexible, 4 several keys (KIP-699), 5 TRANSACTION_ABORTABLE (never sent),
 6 share groups (KIP-932).
 
-Deviations. Transactions and share groups are not served, so there is no coordinator for key types
-1 and 2: INVALID_REQUEST with a message, which clients report at once instead of retrying until a
-timeout.
+Deviations. Share groups are not served, so there is no coordinator for key type 2: INVALID_REQUEST
+with a message, which clients report at once instead of retrying until a timeout.
 """
 
 from typing import Final
@@ -26,7 +25,8 @@ from tickertape.wire.schema.find_coordinator import (
 
 _FIRST_BATCHED: Final = 4
 _GROUP: Final = 0
-_KEY_TYPES: Final = {1: "transactions", 2: "share groups"}
+_TRANSACTION: Final = 1
+_KEY_TYPES: Final = {2: "share groups"}
 
 
 def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
@@ -63,11 +63,14 @@ def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
 
 
 def _prepare(broker: Broker, key_type: int) -> tuple[ErrorCode, str | None]:
-    if key_type != _GROUP:
+    if key_type not in {_GROUP, _TRANSACTION}:
         what = _KEY_TYPES.get(key_type, f"key type {key_type}")
         return ErrorCode.INVALID_REQUEST, f"this broker does not serve {what}"
     try:
-        broker.groups.prepare()
+        if key_type == _GROUP:
+            broker.groups.prepare()
+        else:
+            broker.transactions.prepare()
     except StorageError as error:
         return ErrorCode.COORDINATOR_NOT_AVAILABLE, str(error)
     return ErrorCode.NONE, None

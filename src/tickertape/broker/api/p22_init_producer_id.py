@@ -2,17 +2,19 @@
 
 Behaviour. Without a transactional id: a producer id never given out before, epoch 0, always (also
 when the client sends the id and epoch it had: KIP-360 lets an idempotent producer start afresh).
+With one: its producer id and the next epoch, durable before it is answered, so that no older owner
+can write any more. A transaction that the older owner left open is aborted first, an undecided one
+finished: CONCURRENT_TRANSACTIONS, and the client asks again.
 
-Versions. 2 flexible, 3 the client's id and epoch (KIP-360), 4 PRODUCER_FENCED, 5
-TRANSACTION_ABORTABLE (neither is ever sent).
+Versions. 2 flexible, 3 the client's id and epoch (KIP-360), 4 PRODUCER_FENCED (before:
+INVALID_PRODUCER_EPOCH), 5 TRANSACTION_ABORTABLE (never sent).
 
-Deviations. Transactions are not served yet: with a transactional id the answer is
-INVALID_REQUEST, which every client reports as fatal at once, and a line in the broker's log says
-why.
+Deviations. A producer that names an epoch which is not the current one does not abort the
+transaction that its successor has open: PRODUCER_FENCED.
 """
 
 from tickertape.base.errors import StorageError
-from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.outcome import Request, answer, fenced_before
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -21,21 +23,30 @@ from tickertape.wire.schema.init_producer_id import (
     InitProducerIdResponse,
 )
 
+_FIRST_FENCED = 4
+
 
 def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
-    """Hand out a producer id."""
+    """Hand out a producer id, or a new epoch of one."""
+    header = request.header
     ask, _ = InitProducerIdRequest.decode(request.frame, request.at, request.version)
-    response = InitProducerIdResponse(producer_id=-1, producer_epoch=-1)
-    if ask.transactional_id is not None:
-        response.error_code = ErrorCode.INVALID_REQUEST
-        broker.notice(
-            f"{call.peer} {request.header.client_id}: transactional.id {ask.transactional_id!r}: "
-            "transactions are not served by this broker"
+
+    def done(error: ErrorCode, producer_id: int, epoch: int) -> None:
+        response = InitProducerIdResponse(
+            error_code=fenced_before(_FIRST_FENCED, error, header.api_version),
+            producer_id=producer_id,
+            producer_epoch=epoch,
         )
+        answer(call, header, response)
+
+    if ask.transactional_id is not None:
+        expected = (ask.producer_id, ask.producer_epoch) if ask.producer_id >= 0 else None
+        broker.transactions.init(ask.transactional_id, ask.transaction_timeout_ms, expected, done)
+        return
+    try:
+        producer_id = broker.producer_ids.take()
+    except StorageError as error:
+        broker.notice(f"no producer id can be handed out: {error}")
+        done(ErrorCode.COORDINATOR_NOT_AVAILABLE, -1, -1)
     else:
-        try:
-            response.producer_id, response.producer_epoch = broker.producer_ids.take(), 0
-        except StorageError as error:
-            response.error_code = ErrorCode.COORDINATOR_NOT_AVAILABLE
-            broker.notice(f"no producer id can be handed out: {error}")
-    answer(call, request.header, response)
+        done(ErrorCode.NONE, producer_id, 0)

@@ -42,6 +42,10 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.OFFSET_FOR_LEADER_EPOCH: Route(
         "tickertape.broker.api.p23_offset_for_leader_epoch", 2, 4
     ),
+    ApiKey.ADD_PARTITIONS_TO_TXN: Route("tickertape.broker.api.p24_add_partitions_to_txn", 0, 3),
+    ApiKey.ADD_OFFSETS_TO_TXN: Route("tickertape.broker.api.p25_add_offsets_to_txn", 0, 4),
+    ApiKey.END_TXN: Route("tickertape.broker.api.p26_end_txn", 0, 4),
+    ApiKey.TXN_OFFSET_COMMIT: Route("tickertape.broker.api.p28_txn_offset_commit", 0, 4),
     ApiKey.DESCRIBE_ACLS: Route("tickertape.broker.api.p29_describe_acls", 1, 3),
     ApiKey.CREATE_ACLS: Route("tickertape.broker.api.p30_create_acls", 1, 3),
     ApiKey.DELETE_ACLS: Route("tickertape.broker.api.p31_delete_acls", 1, 3),

@@ -122,6 +122,13 @@ def _broker(checked: Checked) -> BrokerSettings:
         offsets_retention_check_interval_ms=checked.number("offsets.retention.check.interval.ms"),
         offset_metadata_max_bytes=checked.number("offset.metadata.max.bytes"),
         offsets_commit_timeout_ms=checked.number("offsets.commit.timeout.ms"),
+        transaction_max_timeout_ms=checked.number("transaction.max.timeout.ms"),
+        transactional_id_expiration_ms=checked.number("transactional.id.expiration.ms"),
+        transactional_id_check_interval_ms=checked.number(
+            "transaction.remove.expired.transaction.cleanup.interval.ms"
+        ),
+        transaction_state_log_num_partitions=checked.number("transaction.state.log.num.partitions"),
+        transaction_state_log_segment_bytes=checked.number("transaction.state.log.segment.bytes"),
         log_cleaner_backoff_ms=checked.number("log.cleaner.backoff.ms"),
         log_cleaner_min_cleanable_ratio=cast(
             float, checked.values["log.cleaner.min.cleanable.ratio"]

@@ -21,6 +21,8 @@ from tickertape.broker.state.producer_ids import ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
 from tickertape.broker.state.topics import Topic, TopicRegistry
+from tickertape.broker.state.transaction_log import TransactionLog
+from tickertape.broker.state.transactions import Transactions
 from tickertape.broker.state.upkeep import Upkeep
 from tickertape.broker.state.waits import FetchWaits
 from tickertape.log.compaction import CompactionJob
@@ -72,6 +74,13 @@ class Broker:
         self.data_dir = data_dir
         offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
         self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
+        self.transactions = Transactions(
+            settings,
+            TransactionLog(settings, self.topics, self.durability, clock, rng),
+            self.groups,
+            self.producer_ids,
+            clock,
+        )
         self.cluster_id = ""
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
         self._upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
@@ -92,6 +101,7 @@ class Broker:
         for name in sorted(self.groups.offsets.topics()):
             if self.topics.get(name) is None:  # deleted, and the crash came before its offsets went
                 self.groups.topic_deleted(name)
+        self.transactions.load()
         return StartReport(
             clean=clean,
             recovered=loaded.recovered,
@@ -127,6 +137,7 @@ class Broker:
         due_ms = min(
             groups_ms,
             fetches_ms,
+            self.transactions.tick(now_ms),
             self.durability.waits.expire(now_ms),
             self._upkeep.tick(now_ms),
             self._offsets_due_ms,

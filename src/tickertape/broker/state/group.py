@@ -196,6 +196,21 @@ class Group:
         self._prolong(self.members[member_id], now_ms)
         return ErrorCode.NONE
 
+    def check_transaction(
+        self, member_id: str, instance_id: str | None, generation: int, now_ms: int
+    ) -> ErrorCode:
+        """May this TxnOffsetCommit be stored? A rebalance under way does not matter (KIP-447)."""
+        if self.state is GroupState.DEAD:
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
+        if generation < 0 and member_id == "" and instance_id is None:
+            return ErrorCode.NONE  # a producer that says nothing of its consumer
+        error = self._check_member(member_id, instance_id)
+        if error is ErrorCode.NONE and generation != self.generation:
+            error = ErrorCode.ILLEGAL_GENERATION
+        if error is ErrorCode.NONE:
+            self._prolong(self.members[member_id], now_ms)
+        return error
+
     def die(self) -> list[Effect]:
         """The group is deleted or has expired; whoever still waits is sent away."""
         for member in self.members.values():

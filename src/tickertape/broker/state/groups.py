@@ -32,8 +32,10 @@ from tickertape.broker.state.offset_records import (
     group_record,
     group_tombstone,
     offset_record,
+    read_changes,
 )
 from tickertape.broker.state.offsets import Commit, CommittedOffsets, OffsetsLog
+from tickertape.broker.state.pending_offsets import PendingOffsets, Place
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.records import Record
@@ -65,6 +67,7 @@ class Groups:
         rng: Rng,
     ) -> None:
         self.offsets = CommittedOffsets()
+        self.pending = PendingOffsets()
         self._settings = settings
         self._log = log
         self._durability = durability
@@ -84,22 +87,34 @@ class Groups:
     def load(self) -> int:
         """Rebuild everything from the offsets log; returns the number of groups."""
         stored: dict[str, StoredGroup] = {}
-        for change in self._log.replay():
-            if isinstance(change, OffsetChange):
-                where = (change.topic, change.partition)
-                if change.committed is None:
-                    self.offsets.drop(change.group_id, where)
+        for index, batch in self._log.replay():
+            place = (batch.header.producer_id, index)
+            if batch.marker is not None:
+                self.end_transaction(*place, committed=batch.marker.committed)
+            for change in read_changes(batch.records):
+                if isinstance(change, OffsetChange):
+                    self._replay(change, place if batch.header.is_transactional else None)
+                elif change.stored is None:
+                    stored.pop(change.group_id, None)
                 else:
-                    self.offsets.put(change.group_id, where, change.committed)
-            elif change.stored is None:
-                stored.pop(change.group_id, None)
-            else:
-                stored[change.group_id] = change.stored
+                    stored[change.group_id] = change.stored
         for group_id, what in stored.items():
             self._restore(group_id, what)
         for group_id in self.offsets.group_ids():
             self._get_or_create(group_id)
         return len(self._groups)
+
+    def _replay(self, change: OffsetChange, place: Place | None) -> None:
+        where = (change.topic, change.partition)
+        if change.committed is None:
+            self.offsets.drop(change.group_id, where)
+        elif place is not None:
+            self.pending.put(place, change.group_id, where, change.committed)
+            self._get_or_create(change.group_id)
+        else:
+            older = self.pending.of(change.group_id, where)
+            self.offsets.put(change.group_id, where, change.committed)
+            self.pending.replaced(change.group_id, where, older)
 
     def _restore(self, group_id: str, what: StoredGroup) -> None:
         group = self._get_or_create(group_id)
@@ -193,6 +208,8 @@ class Groups:
             for (topic, index), committed in offsets.items()
         ]
 
+        older = {where: self.pending.of(group_id, where) for where in offsets}
+
         def settled(error: ErrorCode) -> None:
             under_way = self._uncommitted[group_id]
             under_way.remove(offsets)
@@ -201,6 +218,7 @@ class Groups:
             if error is ErrorCode.NONE:
                 for where, committed in offsets.items():
                     self.offsets.put(group_id, where, committed)
+                    self.pending.replaced(group_id, where, older[where])
 
         waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group_id, records, waiter)
@@ -223,6 +241,47 @@ class Groups:
             self._remove_offsets(group_id, stale, done)
         else:
             done(ErrorCode.NONE)
+
+    def may_commit_in_transaction(self, group_id: str, who: Membership) -> ErrorCode:
+        """Whether a TxnOffsetCommit from ``who`` is to be stored (KIP-447)."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.ILLEGAL_GENERATION if who.generation >= 0 else ErrorCode.NONE
+        now_ms = self._clock.monotonic_ms()
+        return group.check_transaction(who.member_id, who.instance_id, who.generation, now_ms)
+
+    def commit_in_transaction(
+        self, group_id: str, producer: tuple[int, int], offsets: dict[TopicIndex, Committed],
+        done: CommitDone,
+    ) -> None:  # fmt: skip
+        """Store offsets that count once the transaction of ``producer`` (id, epoch) commits."""
+        self._get_or_create(group_id)
+        now_ms = self._clock.now_ms()
+        records = [
+            offset_record(OffsetChange(group_id, topic, index, committed), now_ms)
+            for (topic, index), committed in offsets.items()
+        ]
+        place = (producer[0], self._log.place_of(group_id))
+
+        for where, committed in offsets.items():
+            self.pending.put(place, group_id, where, committed)
+
+        def settled(error: ErrorCode) -> None:
+            if error is not ErrorCode.NONE:
+                self.pending.drop(place, group_id, offsets)
+
+        waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
+        self._log.append(group_id, records, waiter, transaction=producer)
+
+    def place_of(self, group_id: str) -> int:
+        """The group's partition of the offsets topic. StorageError if there is no such topic."""
+        return self._log.place_of(group_id)
+
+    def end_transaction(self, producer_id: int, index: int, *, committed: bool) -> None:
+        """A transaction's marker is durable in that partition of the offsets topic."""
+        for group_id, where, offset in self.pending.end((producer_id, index)):
+            if committed:
+                self.offsets.put(group_id, where, offset)
 
     def prepare(self) -> None:
         """Make sure that the offsets topic exists. StorageError if it cannot be made."""
@@ -253,6 +312,7 @@ class Groups:
         retention_ms = self._settings.offsets_retention_minutes * _MINUTE_MS
         for group in list(self._groups.values()):
             busy = group.expects_members or group.group_id in self._uncommitted
+            busy = busy or self.pending.has_group(group.group_id)
             if group.state is not GroupState.EMPTY or busy:
                 continue
             stale = [

@@ -5,29 +5,18 @@ its record is on disk, so no consumer ever resumes from an offset that a crash c
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, Rng
 from tickertape.broker.state.durability import Durability
-from tickertape.broker.state.offset_records import (
-    Change,
-    Committed,
-    TopicIndex,
-    read_changes,
-)
+from tickertape.broker.state.internal_log import Stored, replay_log
+from tickertape.broker.state.offset_records import Committed, TopicIndex
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
 from tickertape.broker.state.topics import OFFSETS_TOPIC, Topic, TopicRegistry
 from tickertape.broker.state.waits import Partition, Waiter
-from tickertape.log.partition import PartitionLog
-from tickertape.wire.batch import iter_batches
 from tickertape.wire.error_codes import ErrorCode
-from tickertape.wire.parts import FileSlice
-from tickertape.wire.records import Record, read_records
-
-_READ_BYTES: Final = 4 << 20
-_RECORDS_BYTES_MAX: Final = 256 << 20
+from tickertape.wire.records import Record
 
 
 def partition_for(group_id: str, partitions: int) -> int:
@@ -74,14 +63,26 @@ class OffsetsLog:
             )
         return topic
 
-    def append(self, group_id: str, records: list[Record], waiter: Waiter) -> None:
-        """Append; slot 0 of ``waiter`` is settled when that is durable or has failed."""
+    def place_of(self, group_id: str) -> int:
+        """The partition in which the group lives. StorageError if there is none."""
+        return partition_for(group_id, len(self.ensure_topic().partitions))
+
+    def append(
+        self, group_id: str, records: list[Record], waiter: Waiter, *,
+        transaction: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Append; slot 0 of ``waiter`` is settled when that is durable or has failed.
+
+        ``transaction``: the producer (id, epoch) in whose transaction this is.
+        """
         try:
             partition = self._partition_of(group_id)
         except StorageError as error:
             waiter.settle(0, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
             return
-        result = partition.log.append_internal(records, self._clock.now_ms())
+        result = partition.log.append_internal(
+            records, self._clock.now_ms(), transaction=transaction
+        )
         if result.error is not ErrorCode.NONE:
             waiter.settle(0, result.error, result.message)
             partition.settle()
@@ -95,12 +96,13 @@ class OffsetsLog:
         """When a commit made now has waited long enough (monotonic)."""
         return self._clock.monotonic_ms() + self._settings.offsets_commit_timeout_ms
 
-    def replay(self) -> Iterator[Change]:
-        """Everything that the log says, partition by partition, oldest first."""
+    def replay(self) -> Iterator[tuple[int, Stored]]:
+        """(partition, batch) of everything in the log, partition by partition, oldest first."""
         topic = self._topics.get(OFFSETS_TOPIC)
         for partition in topic.partitions if topic is not None else ():
             if partition is not None:
-                yield from _replay_log(partition.log)
+                for stored in replay_log(partition.log):
+                    yield partition.index, stored
 
     def _partition_of(self, group_id: str) -> Partition:
         topic = self.ensure_topic()
@@ -108,23 +110,6 @@ class OffsetsLog:
         partition = self._topics.partition(OFFSETS_TOPIC, index)
         assert partition is not None
         return partition
-
-
-def _replay_log(log: PartitionLog) -> Iterator[Change]:
-    at, end = log.log_start_offset, log.end_offset
-    while at < end:
-        result = log.read(at, _READ_BYTES, below=end, at_least_one=True)
-        following = at
-        for part in result.parts:
-            chunk = part.file.pread(part.at, part.length) if isinstance(part, FileSlice) else part
-            for position, header in iter_batches(chunk):
-                if header.next_offset > at and not header.is_control:
-                    records = read_records(chunk, position, header, bytes_max=_RECORDS_BYTES_MAX)
-                    yield from read_changes(records)
-                following = max(following, header.next_offset)
-        if following == at:  # nothing left below the end: compaction emptied the rest
-            return
-        at = following
 
 
 class CommittedOffsets:

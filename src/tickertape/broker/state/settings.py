@@ -40,6 +40,11 @@ class BrokerSettings:
     offsets_retention_check_interval_ms: int = 600_000
     offset_metadata_max_bytes: int = 4_096
     offsets_commit_timeout_ms: int = 5_000
+    transaction_max_timeout_ms: int = 900_000
+    transactional_id_expiration_ms: int = 604_800_000
+    transactional_id_check_interval_ms: int = 3_600_000
+    transaction_state_log_num_partitions: int = 50
+    transaction_state_log_segment_bytes: int = 104_857_600
     log_cleaner_backoff_ms: int = 15_000
     log_cleaner_min_cleanable_ratio: float = 0.5
     given: Mapping[str, str] = field(default_factory=dict)  # server.properties, for who asks
@@ -49,5 +54,6 @@ class BrokerSettings:
         assert self.num_partitions > 0
         assert self.offsets_topic_num_partitions > 0
         assert 0 < self.group_min_session_timeout_ms <= self.group_max_session_timeout_ms
+        assert self.transaction_state_log_num_partitions > 0
         assert self.fetch_waits_max > 0
         assert self.produce_waits_max > 0

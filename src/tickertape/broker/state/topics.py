@@ -28,7 +28,8 @@ from tickertape.wire.error_codes import ErrorCode
 
 FILE_NAME: Final = "topics.json"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
-INTERNAL_TOPICS: Final = frozenset({OFFSETS_TOPIC, "__transaction_state"})
+TRANSACTIONS_TOPIC: Final = "__transaction_state"
+INTERNAL_TOPICS: Final = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC})
 NAME_LENGTH_MAX: Final = 249
 _DOOMED_NAME_MAX: Final = 200  # no file name is longer than 255 bytes, and the topic id comes too
 _NAME_LETTERS: Final = frozenset(

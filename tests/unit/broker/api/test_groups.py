@@ -658,8 +658,8 @@ def test_this_broker_coordinates_every_group(version: int) -> None:
     assert topic.is_internal
 
 
-@pytest.mark.parametrize(("version", "key_type"), [(1, 1), (4, 1), (6, 2), (6, 9)])
-def test_nobody_coordinates_transactions_or_share_groups(version: int, key_type: int) -> None:
+@pytest.mark.parametrize(("version", "key_type"), [(1, 3), (6, 2), (6, 9)])
+def test_nobody_coordinates_share_groups(version: int, key_type: int) -> None:
     core = Core()
     found = find(core, version, key_type)
     assert all(entry[:4] == (-1, "", -1, ErrorCode.INVALID_REQUEST) for entry in found)

@@ -103,7 +103,7 @@ def attributes(flags: int) -> bytes:
         (corrupt(), ErrorCode.CORRUPT_MESSAGE),
         (batch("a") + batch("b"), ErrorCode.INVALID_RECORD),
         (batch("a")[:-1], ErrorCode.INVALID_RECORD),
-        (attributes(0x10), ErrorCode.INVALID_TXN_STATE),
+        (attributes(0x10), ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         (attributes(0x20), ErrorCode.INVALID_RECORD),
     ],
 )
@@ -113,12 +113,6 @@ def test_bad_batches_are_refused_and_nothing_is_appended(
     out = produced(core.produce("t", records))
     assert (ErrorCode(out.error), out.base_offset) == (error, -1)
     assert fetched(core.fetch("t", 0)).high_watermark == 0
-
-
-def test_transactional_request_is_refused(core: Core) -> None:
-    out = produced(core.produce("t", batch("a"), transactional_id="x"))
-    assert out.error == ErrorCode.INVALID_TXN_STATE
-    assert "transactions" in (out.error_message or "")
 
 
 def test_zstd_needs_version_7(core: Core) -> None:

@@ -529,17 +529,6 @@ def test_producer_id_is_not_given_out_when_it_cannot_be_recorded(core: Core) -> 
     assert init(core).error_code == 0
 
 
-@pytest.mark.parametrize("transactional_id", ["", "x"])
-def test_transactional_producers_are_refused_with_a_line_in_the_log(
-    core: Core, transactional_id: str
-) -> None:
-    response = init(core, transactional_id=transactional_id)
-    assert response.error_code == ErrorCode.INVALID_REQUEST
-    assert response.producer_id == -1
-    (line,) = core.broker.take_notices()
-    assert "transaction" in line
-
-
 def test_response_header_of_api_versions_never_has_tags(core: Core) -> None:
     ask = ApiVersionsRequest(client_software_name="t", client_software_version="1")
     frame = core.send(ApiKey.API_VERSIONS, 4, ask.encode(4)).frame

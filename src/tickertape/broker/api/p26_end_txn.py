@@ -1,0 +1,32 @@
+"""EndTxn (key 26), versions 0 to 4.
+
+Behaviour. Answered once the decision is durable: from then on it stands, through any crash, and
+the markers follow. The same decision again is NONE when it is carried out, CONCURRENT_TRANSACTIONS
+while it is; the opposite one, and any without an open transaction, is INVALID_TXN_STATE.
+
+Versions. 2 PRODUCER_FENCED (before: INVALID_PRODUCER_EPOCH), 3 flexible, 4 TRANSACTION_ABORTABLE
+(never sent). 5 is transactions v2 (KIP-890).
+
+Deviations. None known.
+"""
+
+from tickertape.broker.api.outcome import Request, answer, fenced_before
+from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.end_txn import EndTxnRequest, EndTxnResponse
+
+_FIRST_FENCED = 2
+
+
+def end_txn(broker: Broker, request: Request, call: Call) -> None:
+    """Commit or abort."""
+    header = request.header
+    ask, _ = EndTxnRequest.decode(request.frame, request.at, request.version)
+
+    def done(outcome: ErrorCode) -> None:
+        error = fenced_before(_FIRST_FENCED, outcome, header.api_version)
+        answer(call, header, EndTxnResponse(error_code=error))
+
+    owner = (ask.producer_id, ask.producer_epoch)
+    broker.transactions.end(ask.transactional_id, owner, done, commit=ask.committed)

@@ -1,0 +1,59 @@
+"""Offsets that were committed inside transactions which are still open (Kafka: C5 of KIP-447).
+
+They become the group's when the transaction's commit marker is durable, and vanish with an abort.
+A plain commit that comes after one of them wins, also if the transaction is committed later.
+"""
+
+from collections.abc import Mapping
+
+from tickertape.broker.state.offset_records import Committed, TopicIndex
+
+Place = tuple[int, int]
+"""Producer id, and partition of ``__consumer_offsets``: what one marker ends."""
+
+
+class PendingOffsets:
+    """See the module. ``None`` in the place of an offset: a later plain commit has replaced it."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Place, dict[str, dict[TopicIndex, Committed | None]]] = {}
+
+    def put(self, place: Place, group_id: str, where: TopicIndex, committed: Committed) -> None:
+        """It was appended in the transaction."""
+        self._pending.setdefault(place, {}).setdefault(group_id, {})[where] = committed
+
+    def of_group(self, group_id: str) -> set[TopicIndex]:
+        """The offsets that transactions are about to change."""
+        return {where for groups in self._pending.values() for where in groups.get(group_id, ())}
+
+    def has_group(self, group_id: str) -> bool:
+        """True if any transaction concerns the group."""
+        return any(group_id in groups for groups in self._pending.values())
+
+    def of(self, group_id: str, where: TopicIndex) -> list[Committed]:
+        """What transactions would make of it now, to be ``replaced``."""
+        found = (groups.get(group_id, {}).get(where) for groups in self._pending.values())
+        return [committed for committed in found if committed is not None]
+
+    def replaced(self, group_id: str, where: TopicIndex, older: list[Committed]) -> None:
+        """A plain commit is durable that came after these."""
+        for groups in self._pending.values():
+            offsets = groups.get(group_id, {})
+            if any(offsets.get(where) is committed for committed in older):
+                offsets[where] = None
+
+    def drop(self, place: Place, group_id: str, offsets: Mapping[TopicIndex, Committed]) -> None:
+        """They could not be stored."""
+        stored = self._pending.get(place, {}).get(group_id, {})
+        for where, committed in offsets.items():
+            if stored.get(where) is committed:
+                del stored[where]
+
+    def end(self, place: Place) -> list[tuple[str, TopicIndex, Committed]]:
+        """The transaction's marker is durable: what it had pending there is handed over."""
+        return [
+            (group_id, where, committed)
+            for group_id, offsets in self._pending.pop(place, {}).items()
+            for where, committed in offsets.items()
+            if committed is not None
+        ]
