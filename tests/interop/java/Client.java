@@ -263,6 +263,7 @@ public class Client {
                 KafkaProducer<byte[], byte[]> successor = producer(bootstrap, how)) {
             zombie.initTransactions();
             consumer.assign(List.of(partition));
+            consumer.seek(partition, 0); // the group will have offsets of this very topic
             for (int round = 0; round < 4; round++) {
                 zombie.beginTransaction();
                 for (int n = 0; n < 100; n++) {
