@@ -39,6 +39,8 @@ class TransactionMachine(RuleBasedStateMachine):
         self.open: dict[str, dict[int, list[str]]] = {name: {} for name in NAMES}
         self.visible: dict[int, set[str]] = {0: set(), 1: set()}
         self.numbers = 0
+        for name in NAMES:
+            self.take_over(name)
 
     def settle(self) -> None:
         self.core.broker.tick()
@@ -47,6 +49,9 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def init(self, name: str) -> None:
+        self.take_over(name)
+
+    def take_over(self, name: str) -> None:
         producer = Producer(self.core, name, timeout_ms=TIMEOUT_MS)
         error = producer.init()
         if error is ErrorCode.CONCURRENT_TRANSACTIONS:
@@ -62,9 +67,7 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), partition=st.sampled_from([0, 1]))
     def add(self, name: str, partition: int) -> None:
-        producer = self.owners.get(name)
-        if producer is None:
-            return
+        producer = self.owners[name]
         error = producer.begin("t", partition=partition)
         if error is NONE:
             self.open[name].setdefault(partition, [])
@@ -77,11 +80,17 @@ class TransactionMachine(RuleBasedStateMachine):
         assert found is not None
         return found.epoch == self.owners[name].epoch
 
+    @rule(name=st.sampled_from(NAMES), count=st.integers(1, 3), commit=st.booleans())
+    def whole(self, name: str, count: int, *, commit: bool) -> None:
+        self.take_over(name)
+        for number in range(count):
+            self.add(name, number % 2)
+            self.send(name, number % 2)
+        self.end(name, commit=commit)
+
     @rule(name=st.sampled_from(NAMES), partition=st.sampled_from([0, 1]))
     def send(self, name: str, partition: int) -> None:
-        producer = self.owners.get(name)
-        if producer is None:
-            return
+        producer = self.owners[name]
         self.numbers += 1
         value = f"{name}{self.numbers}"
         error = producer.send("t", value, partition=partition)
@@ -95,9 +104,7 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), commit=st.booleans())
     def end(self, name: str, *, commit: bool) -> None:
-        producer = self.owners.get(name)
-        if producer is None:
-            return
+        producer = self.owners[name]
         error = producer.end(commit=commit)
         if not self.still_in_time(name):
             assert error is ErrorCode.PRODUCER_FENCED
@@ -119,7 +126,7 @@ class TransactionMachine(RuleBasedStateMachine):
         assert zombie.end(commit=commit) is ErrorCode.PRODUCER_FENCED
         assert zombie.init(keep=True) is ErrorCode.PRODUCER_FENCED
 
-    @rule(ms=st.sampled_from([100, TIMEOUT_MS // 2, TIMEOUT_MS]))
+    @rule(ms=st.sampled_from([100, 100, 100, TIMEOUT_MS]))
     def wait(self, ms: int) -> None:
         self.core.pass_ms(ms)
         self.settle()
