@@ -58,3 +58,10 @@ def test_offsets_by_time_and_committed_metadata(target: Broker, jars: str) -> No
     assert client(jars, target, "times", topic) == [
         {"offset": 4, "timestamp": 1_600_000_000_040, "first": 0, "end": 20, "committed": 5}
     ]
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_transactions(target: Broker, jars: str) -> None:
+    topic = create_topic(target.bootstrap, unique("java-txn"))
+    documents = client(jars, target, "transactions", topic, unique("tx"))
+    assert documents == [{"records": 201, "committed": 2}]

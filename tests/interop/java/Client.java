@@ -30,6 +30,8 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.header.Header;
@@ -50,6 +52,7 @@ public class Client {
             case "admin" -> admin(bootstrap, rest.get(0));
             case "limits" -> limits(bootstrap, rest.get(0));
             case "times" -> times(bootstrap, rest.get(0));
+            case "transactions" -> transactions(bootstrap, rest.get(0), rest.get(1));
             default -> throw new IllegalArgumentException("unknown command " + args[0]);
         }
     }
@@ -245,6 +248,49 @@ public class Client {
             must(committed.metadata().equals("note é"), "metadata " + committed.metadata());
             System.out.println("{\"offset\": " + found.offset() + ", \"timestamp\": " + found.timestamp()
                 + ", \"first\": " + first + ", \"end\": " + end + ", \"committed\": " + committed.offset() + "}");
+        }
+    }
+
+    // -- transactions ------------------------------------------------------------------------
+
+    /** Commit, abort, offsets in a transaction, and a zombie. */
+    static void transactions(String bootstrap, String topic, String name) throws Exception {
+        TopicPartition partition = new TopicPartition(topic, 0);
+        Map<String, Object> how = Map.of("transactional.id", name);
+        Map<String, Object> reader = Map.of("group.id", name, "isolation.level", "read_committed");
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(bootstrap, reader);
+                KafkaProducer<byte[], byte[]> zombie = producer(bootstrap, how);
+                KafkaProducer<byte[], byte[]> successor = producer(bootstrap, how)) {
+            zombie.initTransactions();
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, 0); // the group will have offsets of this very topic
+            for (int round = 0; round < 4; round++) {
+                zombie.beginTransaction();
+                for (int n = 0; n < 100; n++) {
+                    zombie.send(new ProducerRecord<>(topic, 0, null, bytes(String.valueOf(round * 100 + n))));
+                }
+                zombie.sendOffsetsToTransaction(
+                    Map.of(partition, new OffsetAndMetadata(round)), consumer.groupMetadata());
+                if (round % 2 == 0) zombie.commitTransaction(); else zombie.abortTransaction();
+            }
+            zombie.beginTransaction();
+            zombie.send(new ProducerRecord<>(topic, 0, null, bytes("-1"))).get(60, TimeUnit.SECONDS);
+            successor.initTransactions();
+            boolean fenced = false;
+            try {
+                zombie.commitTransaction();
+            } catch (ProducerFencedException | InvalidProducerEpochException expected) {
+                fenced = true;
+            }
+            must(fenced, "the zombie is fenced");
+            successor.beginTransaction();
+            successor.send(new ProducerRecord<>(topic, 0, null, bytes("1000")));
+            successor.commitTransaction();
+            List<ConsumerRecord<byte[], byte[]>> records = poll(consumer, 201);
+            must(number(records.get(100).value()) == 200, "the third transaction follows the first");
+            must(number(records.get(200).value()) == 1000, "and the successor's follows that");
+            long committed = consumer.committed(Set.of(partition), PATIENCE).get(partition).offset();
+            System.out.println("{\"records\": " + records.size() + ", \"committed\": " + committed + "}");
         }
     }
 

@@ -151,9 +151,10 @@ def test_everything_is_known_again_after_a_clean_close() -> None:
 @pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
 def test_everything_is_known_again_after_a_crash(loss: Loss) -> None:
     fs, _ = busy_log()
-    for _ in range(2):
-        fs.crash(loss)
-        again, _ = open_log(fs, CONFIG)
+    fs.crash(loss)
+    open_log(fs, CONFIG)
+    fs.crash(loss)
+    again, _ = open_log(fs, CONFIG)
     assert facts(again) == EXPECTED
 
 
@@ -249,7 +250,7 @@ def test_old_commit_markers_go_and_those_of_aborts_stay() -> None:
     sync(log)
     markers = [header.producer_id for header, kept in batches(log) if header.is_control and kept]
     assert set(range(1, 16, 2)) <= set(markers)
-    assert not {0, 2, 4, 6, 8} & set(markers)
+    assert not {0, 4, 6, 8, 10, 14, 16} & set(markers)  # 2 and 12: data at the end of a segment
     log.close(clean=True)
     again, _ = open_log(fs, COMPACTED, clean=False)
     assert again.last_stable_offset == again.end_offset

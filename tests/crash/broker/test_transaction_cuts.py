@@ -1,0 +1,121 @@
+"""Power is cut at every write, sync and rename of a life full of transactions.
+
+The life: transactions over two partitions, with an offset each, are committed and aborted in turn.
+After the cut the producer starts anew, as a client does. What was answered as committed is there
+once and whole; what was aborted, or never decided, is never seen; offset and records agree.
+"""
+
+from dataclasses import dataclass, field
+
+import pytest
+from tests.unit.broker.harness import Core
+from tests.unit.broker.txn import Producer, committed, group_offset
+
+from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
+from tickertape.broker.state.settings import BrokerSettings
+from tickertape.log.config import LogConfig
+from tickertape.wire.error_codes import ErrorCode
+
+TRANSACTIONS = 6
+NEVER = 1 << 30  # as a cut: no call is the billionth
+SETTINGS = BrokerSettings(
+    offsets_topic_num_partitions=1,
+    offsets_topic_segment_bytes=400,
+    transaction_state_log_num_partitions=1,
+    transaction_state_log_segment_bytes=400,
+    log=LogConfig(segment_bytes=400),
+)
+NONE = ErrorCode.NONE
+
+
+@dataclass
+class Life:
+    """What happened before the lights went out."""
+
+    core: Core
+    created: bool = False
+    answered: list[int] = field(default_factory=list)  # transactions answered as committed
+    asked: int = -1  # the commit that was asked for and perhaps not answered
+
+    def run(self) -> None:
+        self.core.create("t", 2)
+        self.created = True
+        producer = self.start()
+        for number in range(TRANSACTIONS):
+            self.one(producer, number)
+
+    def one(self, producer: Producer, number: int) -> None:
+        assert producer.begin("t") is NONE
+        assert producer.begin("t", partition=1) is NONE
+        assert producer.send("t", f"{number}a") is NONE
+        assert producer.send("t", f"{number}b", partition=1) is NONE
+        assert producer.begin_offsets("g") is NONE
+        assert producer.send_offset("g", "t", number) is NONE
+        commit = number % 3 != 1
+        self.asked = number if commit else -1
+        assert producer.end(commit=commit) is NONE
+        if commit:
+            self.answered.append(number)
+        self.asked = -1
+
+    def start(self) -> Producer:
+        """Until the coordinator has carried out what was decided."""
+        producer = Producer(self.core)
+        for _ in range(10):
+            error = producer.init()
+            if error is NONE:
+                return producer
+            assert error is ErrorCode.CONCURRENT_TRANSACTIONS
+            self.core.clock.advance(1_000)
+            self.core.broker.tick()
+            for _ in range(3):
+                self.core.sync()
+        raise AssertionError("never initialised")
+
+    def judge(self) -> None:
+        """Called after the crash and the new start."""
+        if self.core.broker.topics.get("t") is None:
+            assert not self.created
+            return
+        producer = self.start()
+        found = [value[0] for value in committed(self.core, "t")]
+        legal = [[str(number) for number in self.answered]]
+        if self.asked >= 0:
+            legal.append([*legal[0], str(self.asked)])
+        assert found in legal
+        assert committed(self.core, "t") == [f"{number}a" for number in found]
+        assert committed(self.core, "t", 1) == [f"{number}b" for number in found]
+        offset = int(found[-1]) if found else -1
+        assert group_offset(self.core, "g", "t", stable=True) == (0, offset)
+        assert producer.begin("t") is NONE
+        assert producer.send("t", "9a") is NONE
+        assert producer.end(commit=True) is NONE
+        assert committed(self.core, "t")[-1] == "9a"
+
+
+@pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
+@pytest.mark.slow
+def test_every_cut(loss: Loss) -> None:
+    assert cut_everywhere(loss, step=1) > 200
+
+
+def test_some_cuts() -> None:
+    assert cut_everywhere(Loss.TORN, step=17) > 200
+
+
+def cut_everywhere(loss: Loss, step: int) -> int:
+    """How many calls the life has; cut at each ``step``-th of them."""
+    for nth in range(1, 5_000, step):
+        life = Life(Core(SETTINGS, FakeFileSystem(seed=nth)))
+        life.core.fs.cut_at(nth)
+        try:
+            life.run()
+        except PowerCut:
+            life.core.crash(loss)
+            life.judge()
+        else:
+            life.core.fs.cut_at(NEVER)
+            life.core.crash(loss)
+            life.judge()
+            return nth
+    pytest.fail("the life never came to its end")

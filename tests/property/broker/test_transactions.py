@@ -1,0 +1,159 @@
+"""Transactions against a model: any order of requests, zombies, timeouts, restarts and crashes.
+
+Two producers share one transactional id each with their own zombies, and write to two partitions.
+The model is what a client may believe: a transaction whose commit was answered is visible, once and
+whole; one that was aborted, fenced or never ended is never visible to read_committed.
+"""
+
+from dataclasses import replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.unit.broker.harness import Core
+from tests.unit.broker.txn import Producer, committed
+
+from tickertape.base.fake_fs import Loss
+from tickertape.broker.state.settings import BrokerSettings
+from tickertape.log.config import LogConfig
+from tickertape.wire.error_codes import ErrorCode
+
+NAMES = ("x", "y")
+TIMEOUT_MS = 10_000
+SETTINGS = BrokerSettings(
+    offsets_topic_num_partitions=1,
+    transaction_state_log_num_partitions=1,
+    transaction_state_log_segment_bytes=600,
+    log=LogConfig(segment_bytes=600),
+)
+NONE = ErrorCode.NONE
+
+
+class TransactionMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = Core(SETTINGS)
+        self.core.create("t", 2)
+        self.owners: dict[str, Producer] = {}
+        self.zombies: list[Producer] = []
+        self.open: dict[str, dict[int, list[str]]] = {name: {} for name in NAMES}
+        self.visible: dict[int, set[str]] = {0: set(), 1: set()}
+        self.numbers = 0
+        for name in NAMES:
+            self.take_over(name)
+
+    def settle(self) -> None:
+        self.core.broker.tick()
+        for _ in range(3):
+            self.core.sync()
+
+    @rule(name=st.sampled_from(NAMES))
+    def init(self, name: str) -> None:
+        self.take_over(name)
+
+    def take_over(self, name: str) -> None:
+        producer = Producer(self.core, name, timeout_ms=TIMEOUT_MS)
+        error = producer.init()
+        if error is ErrorCode.CONCURRENT_TRANSACTIONS:
+            self.settle()
+            error = producer.init()
+        assert error is NONE
+        old = self.owners.get(name)
+        if old is not None:
+            assert (producer.id, producer.epoch) > (old.id, old.epoch)
+            self.zombies.append(old)
+        self.owners[name] = producer
+        self.open[name] = {}
+
+    @rule(name=st.sampled_from(NAMES), partition=st.sampled_from([0, 1]))
+    def add(self, name: str, partition: int) -> None:
+        producer = self.owners[name]
+        error = producer.begin("t", partition=partition)
+        if error is NONE:
+            self.open[name].setdefault(partition, [])
+        else:
+            assert error is ErrorCode.PRODUCER_FENCED  # it was late
+            assert not self.still_in_time(name)
+
+    def still_in_time(self, name: str) -> bool:
+        found = self.core.broker.transactions.find(name)
+        assert found is not None
+        return found.epoch == self.owners[name].epoch
+
+    @rule(name=st.sampled_from(NAMES), count=st.integers(1, 3), commit=st.booleans())
+    def whole(self, name: str, count: int, *, commit: bool) -> None:
+        self.take_over(name)
+        for number in range(count):
+            self.add(name, number % 2)
+            self.send(name, number % 2)
+        self.end(name, commit=commit)
+
+    @rule(name=st.sampled_from(NAMES), partition=st.sampled_from([0, 1]))
+    def send(self, name: str, partition: int) -> None:
+        producer = self.owners[name]
+        self.numbers += 1
+        value = f"{name}{self.numbers}"
+        error = producer.send("t", value, partition=partition)
+        if not self.still_in_time(name):
+            assert error is ErrorCode.INVALID_PRODUCER_EPOCH
+        elif partition in self.open[name]:
+            assert error is NONE
+            self.open[name][partition].append(value)
+        else:
+            assert error is ErrorCode.INVALID_TXN_STATE
+
+    @rule(name=st.sampled_from(NAMES), commit=st.booleans())
+    def end(self, name: str, *, commit: bool) -> None:
+        producer = self.owners[name]
+        error = producer.end(commit=commit)
+        if not self.still_in_time(name):
+            assert error is ErrorCode.PRODUCER_FENCED
+        elif self.open[name]:
+            assert error is NONE
+            if commit:
+                for partition, values in self.open[name].items():
+                    self.visible[partition].update(values)
+        self.open[name] = {}
+
+    @rule(number=st.integers(0, 5), commit=st.booleans(), partition=st.sampled_from([0, 1]))
+    def zombie(self, number: int, partition: int, *, commit: bool) -> None:
+        if not self.zombies:
+            return
+        zombie = replace(self.zombies[number % len(self.zombies)])
+        assert zombie.begin("t") is ErrorCode.PRODUCER_FENCED
+        refused = zombie.send("t", "zombie", partition=partition)
+        assert refused is ErrorCode.INVALID_PRODUCER_EPOCH
+        assert zombie.end(commit=commit) is ErrorCode.PRODUCER_FENCED
+        assert zombie.init(keep=True) is ErrorCode.PRODUCER_FENCED
+
+    @rule(ms=st.sampled_from([100, 100, 100, TIMEOUT_MS]))
+    def wait(self, ms: int) -> None:
+        self.core.pass_ms(ms)
+        self.settle()
+        for name in self.owners:
+            if not self.still_in_time(name):
+                self.open[name] = {}
+
+    @rule(loss=st.sampled_from([Loss.ALL, Loss.TORN, Loss.NOTHING]))
+    def crash(self, loss: Loss) -> None:
+        self.core.crash(loss)
+        self.settle()
+
+    @rule()
+    def restart(self) -> None:
+        self.core.restart()
+        self.settle()
+
+    @invariant()
+    def committed_once_and_nothing_else(self) -> None:
+        held = any(values for parts in self.open.values() for values in parts.values())
+        for partition, wanted in self.visible.items():
+            seen = committed(self.core, "t", partition)
+            assert len(seen) == len(set(seen))
+            assert set(seen) <= wanted
+            if not held:
+                assert set(seen) == wanted
+
+
+TestTransactions = TransactionMachine.TestCase
+TestTransactions.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
