@@ -104,6 +104,18 @@ def test_a_topic_from_creation_to_deletion(target: Broker) -> None:
     assert run([TAPE, "topic", "delete", "-t", topic], target).returncode == 1
 
 
+def test_a_topic_of_which_only_the_name_is_given(target: Broker) -> None:
+    topic = unique("cli")
+    assert document(target, "topic", "create", "-t", topic)["created"] is True
+    assert {"name": topic, "partitions": 1, "internal": False} in (
+        document(target, "topic", "list")["topics"]
+    )
+    nope = run([TAPE, "topic", "describe", "-t", "nope"], target)
+    assert (nope.returncode, nope.stdout) == (1, "")
+    assert nope.stderr.startswith("tape: topic nope: ")
+    assert run([TAPE, "topic", "alter", "-t", topic], target).returncode == 2
+
+
 def test_offsets_of_a_topic(target: Broker) -> None:
     topic = create_topic(target.bootstrap, unique("cli"), partitions=2)
     fill(target, topic, 10)

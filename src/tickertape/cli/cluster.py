@@ -25,6 +25,7 @@ from tickertape.cli.kafka_flags import client_properties, make_client
 
 _kafka: Any = _typed  # most of its classes are not exported to type checkers
 _PATIENCE_S: Final = 30.0
+_REACH_S: Final = 10.0  # for the first question: is there a cluster at all
 _TOPIC_SOURCE: Final = 1  # the topic itself says so
 SOURCES: Final = {
     1: "DYNAMIC_TOPIC_CONFIG",
@@ -85,7 +86,7 @@ class Cluster:
     def topic_names(self) -> list[str]:
         """All topics, sorted."""
         try:
-            return sorted(self._admin.list_topics(timeout=_PATIENCE_S).topics)
+            return sorted(self._admin.list_topics(timeout=_REACH_S).topics)
         except KafkaException as caught:
             raise _explained("list topics", caught) from caught
 

@@ -86,7 +86,7 @@ def describe(names: tuple[str, ...], bootstrap: str, output: str, **client: Any)
 
 @topic.command()
 @topic_option
-@click.option("--partitions", type=click.IntRange(1), default=-1, help="Default: the broker's.")
+@click.option("--partitions", type=click.IntRange(1), help="Default: the broker's.")
 @click.option("--replication-factor", type=int, default=-1, help="Default: the broker's.")
 @click.option("--config", "configs", multiple=True, metavar="KEY=VALUE")
 @click.option("--if-not-exists", is_flag=True, help="A topic that exists is no error.")
@@ -104,7 +104,7 @@ def create(topic: str, bootstrap: str, output: str, files: Any, given: Any, **wi
     try:
         cluster.create_topic(
             topic,
-            wish["partitions"],
+            wish["partitions"] or -1,
             wish["replication_factor"],
             pairs(wish["configs"], "--config"),
         )
