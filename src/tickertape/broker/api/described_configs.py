@@ -210,4 +210,9 @@ _USED: Final = {
     "producer.id.expiration.ms": "How long a silent producer is remembered.",
     "socket.request.max.bytes": "The largest request that is read.",
     "tape.fsync": "always: synced before acknowledged. interval, never: sooner, and unsafe.",
+    "transaction.max.timeout.ms": "The longest timeout that a transactional producer may ask for.",
+    "transaction.remove.expired.transaction.cleanup.interval.ms": "How often that is done.",
+    "transaction.state.log.num.partitions": "Partitions of __transaction_state.",
+    "transaction.state.log.segment.bytes": "Segment size of __transaction_state.",
+    "transactional.id.expiration.ms": "How long an unused transactional id is remembered.",
 }
