@@ -490,3 +490,19 @@ def test_markers_are_tried_again_while_the_disk_refuses(core: Core, producer: Pr
         core.sync()
     assert state(core) is State.COMPLETE_COMMIT
     assert committed(core, "t") == ["a"]
+
+
+def test_no_transaction_brings_back_offsets_of_a_deleted_topic(
+    core: Core, producer: Producer
+) -> None:
+    core.create("gone")
+    assert producer.begin_offsets("g") is NONE
+    assert producer.send_offset("g", "gone", 7) is NONE
+    topic = core.broker.topics.get("gone")
+    assert topic is not None
+    core.broker.delete_topic(topic)
+    core.sync()
+    assert producer.end(commit=True) is NONE
+    assert group_offset(core, "g", "gone", stable=True) == (0, -1)
+    core.restart()
+    assert group_offset(core, "g", "gone", stable=True) == (0, -1)
