@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(240), pytest.mark.xdist_grou
 
 TOPIC = "dumped"
 GROUP = "dumped-group"
+TRANSACTED = "transacted"
+TRANSACTIONAL_ID = "dumped-id"
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PER_CODEC = 3000
 COMMITTED = 4321
@@ -39,6 +41,7 @@ def left_behind(
         broker.kill()
         broker.start()
         fill(broker.bootstrap, CODECS[3:])
+        transact(broker.bootstrap)
         broker.stop()
         yield broker.data_dir
     finally:
@@ -61,6 +64,21 @@ def commit(bootstrap: str) -> None:
     at = TopicPartition(TOPIC, 0, COMMITTED, metadata="a note")
     consumer.commit(offsets=[at], asynchronous=False)
     consumer.close()
+
+
+def transact(bootstrap: str) -> None:
+    """One transaction is aborted, one committed."""
+    create_topic(bootstrap, TRANSACTED)
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": TRANSACTIONAL_ID})
+    producer.init_transactions(PATIENCE_S)
+    for value in ("aborted", "committed"):
+        producer.begin_transaction()
+        producer.produce(TRANSACTED, value)
+        assert producer.flush(PATIENCE_S) == 0
+        if value == "aborted":
+            producer.abort_transaction(PATIENCE_S)
+        else:
+            producer.commit_transaction(PATIENCE_S)
 
 
 def dump(files: list[Path], *options: str) -> str:
@@ -119,4 +137,24 @@ def test_the_committed_offset_is_a_record_of_the_offsets_topic(left_behind: Path
     out = dump(logs, "--offsets-decoder", "--deep-iteration")
     lines = [line for line in out.splitlines() if GROUP in line and TOPIC in line]
     assert any(f'"offset":{COMMITTED}' in line and "a note" in line for line in lines), out[-2000:]
+    assert "isvalid: false" not in out
+
+
+def test_markers_and_the_transaction_index(left_behind: Path) -> None:
+    out = dump(files_of(left_behind, ".log", topic=TRANSACTED), "--deep-iteration")
+    assert re.findall(r"endTxnMarker: (\w+)", out) == ["ABORT", "COMMIT"]
+    assert "isvalid: false" not in out
+    (entry,) = re.findall(
+        r"firstOffset: (\d+) lastOffset: (\d+) lastStableOffset: (\d+)",
+        dump(files_of(left_behind, ".txnindex", topic=TRANSACTED)),
+    )
+    assert entry == ("0", "1", "2")
+
+
+def test_the_transaction_log_is_kafkas(left_behind: Path) -> None:
+    logs = files_of(left_behind, ".log", topic="__transaction_state")
+    out = dump(logs, "--transaction-log-decoder", "--deep-iteration")
+    lines = [line for line in out.splitlines() if TRANSACTIONAL_ID in line]
+    assert len(lines) == 7, out[-2000:]  # Empty; twice Ongoing, Prepare and Complete
+    assert TRANSACTED in "".join(lines)
     assert "isvalid: false" not in out

@@ -17,6 +17,7 @@ from tickertape.log.producer_snapshot import (
     write_window,
 )
 from tickertape.log.producer_state import Batch, ProducerStates
+from tickertape.log.transactions import Aborted, read_index, write_index, write_marker
 
 HERE = Path(__file__).parent
 CONFIG = LogConfig(segment_bytes=400, index_interval_bytes=100)
@@ -50,6 +51,17 @@ def test_window_version_1() -> None:
     assert {i: p.batches for i, p in states.by_id.items()} == {
         i: p.batches for i, p in producers().by_id.items()
     }
+
+
+def test_txnindex_version_0() -> None:
+    entries = [Aborted(4000, 2, 4, 3), Aborted(4001, 3, 9, 10)]
+    assert write_index(entries) == golden("txnindex-0.hex")
+    assert read_index(golden("txnindex-0.hex")) == entries
+
+
+def test_the_marker_of_a_commit() -> None:
+    marker = write_marker(4000, 3, coordinator_epoch=5, committed=True, now_ms=NOW)
+    assert marker == golden("marker-commit.hex")
 
 
 def closed_log() -> FakeFileSystem:

@@ -179,12 +179,9 @@ def test_retention_takes_the_index_with_its_segment() -> None:
     assert not [at for at in kept if at < log.log_start_offset - 5]
 
 
-def test_index_bytes() -> None:
+def test_an_index_that_is_not_whole_or_not_in_order_is_not_used() -> None:
     entries = [Aborted(1, 2, 4, 3), Aborted(5, 3, 9, 10)]
     stored = write_index(entries)
-    assert stored[:34].hex() == (
-        "0000" "0000000000000001" "0000000000000002" "0000000000000004" "0000000000000003"
-    )  # fmt: skip
     assert read_index(stored) == entries
     assert read_index(stored[:-1]) is None
     assert read_index(stored[34:] + stored[:34]) is None

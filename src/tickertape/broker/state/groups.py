@@ -108,6 +108,7 @@ class Groups:
         where = (change.topic, change.partition)
         if change.committed is None:
             self.offsets.drop(change.group_id, where)
+            self.pending.forget(change.group_id, where)
         elif place is not None:
             self.pending.put(place, change.group_id, where, change.committed)
             self._get_or_create(change.group_id)
@@ -328,7 +329,7 @@ class Groups:
     def topic_deleted(self, topic: str) -> None:
         """Forget what was committed for a topic that is no more."""
         by_group: dict[str, dict[TopicIndex, None]] = {}
-        for group_id, where in self.offsets.of_topic(topic):
+        for group_id, where in self.offsets.of_topic(topic) + self.pending.of_topic(topic):
             by_group.setdefault(group_id, {})[where] = None
         for group_id, commits in self._uncommitted.items():  # they will be on disk before this
             for where in (where for offsets in commits for where in offsets if where[0] == topic):
@@ -402,6 +403,7 @@ class Groups:
             if error is ErrorCode.NONE:
                 for where in stale:
                     self.offsets.drop(group_id, where)
+                    self.pending.forget(group_id, where)
             elif self.offsets.of_group(group_id):
                 self._get_or_create(group_id)
 

@@ -49,6 +49,21 @@ class PendingOffsets:
             if stored.get(where) is committed:
                 del stored[where]
 
+    def of_topic(self, topic: str) -> list[tuple[str, TopicIndex]]:
+        """(group, partition) of every offset in ``topic``."""
+        return [
+            (group_id, where)
+            for groups in self._pending.values()
+            for group_id, offsets in groups.items()
+            for where in offsets
+            if where[0] == topic
+        ]
+
+    def forget(self, group_id: str, where: TopicIndex) -> None:
+        """A tombstone is durable: no transaction brings this offset back."""
+        for groups in self._pending.values():
+            groups.get(group_id, {}).pop(where, None)
+
     def end(self, place: Place) -> list[tuple[str, TopicIndex, Committed]]:
         """The transaction's marker is durable: what it had pending there is handed over."""
         return [

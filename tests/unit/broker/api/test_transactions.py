@@ -7,7 +7,7 @@ from tests.unit.broker.harness import Core, fetched, produced, records, values_o
 from tests.unit.broker.txn import Producer, committed, group_offset
 
 from tickertape.base.fake_fs import Loss
-from tickertape.broker.state.settings import BrokerSettings
+from tickertape.broker.state.settings import BrokerSettings, FsyncMode
 from tickertape.broker.state.transaction import State
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
@@ -449,3 +449,60 @@ def test_the_transaction_log_refuses_and_nothing_happened(core: Core, producer: 
     assert producer.end(commit=True) is ErrorCode.NOT_COORDINATOR
     assert state(core) is State.ONGOING
     assert committed(core, "t") == []
+
+
+@pytest.mark.parametrize("fsync", ["interval", "never"])
+def test_without_waiting_for_the_disk_everything_is_decided_at_once(fsync: FsyncMode) -> None:
+    core = Core(replace(SMALL, fsync=fsync), auto_sync=False)
+    core.create("t", 2)
+    producer = Producer(core)
+    assert producer.init() is NONE
+    for number in range(3):
+        assert producer.begin("t") is NONE
+        assert producer.begin("t", partition=1) is NONE
+        assert producer.send("t", f"v{number}") is NONE
+        assert producer.begin_offsets("g") is NONE
+        assert producer.send_offset("g", "t", number) is NONE
+        assert producer.end(commit=number != 1) is NONE
+        assert state(core) in {State.COMPLETE_COMMIT, State.COMPLETE_ABORT}
+    assert committed(core, "t") == ["v0", "v2"]
+    assert group_offset(core, "g", "t", stable=True) == (0, 2)
+
+
+def test_markers_are_tried_again_while_the_disk_refuses(core: Core, producer: Producer) -> None:
+    assert producer.begin("t") is NONE
+    assert producer.send("t", "a") is NONE
+    core.auto_sync = False
+    answers: list[ErrorCode] = []
+    owner = (producer.id, producer.epoch)
+    core.broker.transactions.end("tx", owner, answers.append, commit=True)
+    partition = core.broker.topics.partition("t", 0)
+    assert partition is not None
+    partition.log.failed = "the disk is gone"
+    core.sync()
+    assert answers == [NONE]
+    core.pass_ms(5_000)
+    core.sync()
+    assert state(core) is State.PREPARE_COMMIT
+    partition.log.failed = None
+    core.pass_ms(1_001)
+    for _ in range(3):
+        core.sync()
+    assert state(core) is State.COMPLETE_COMMIT
+    assert committed(core, "t") == ["a"]
+
+
+def test_no_transaction_brings_back_offsets_of_a_deleted_topic(
+    core: Core, producer: Producer
+) -> None:
+    core.create("gone")
+    assert producer.begin_offsets("g") is NONE
+    assert producer.send_offset("g", "gone", 7) is NONE
+    topic = core.broker.topics.get("gone")
+    assert topic is not None
+    core.broker.delete_topic(topic)
+    core.sync()
+    assert producer.end(commit=True) is NONE
+    assert group_offset(core, "g", "gone", stable=True) == (0, -1)
+    core.restart()
+    assert group_offset(core, "g", "gone", stable=True) == (0, -1)
