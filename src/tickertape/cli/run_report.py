@@ -22,14 +22,14 @@ _ADVICE: Final[tuple[tuple[Kind, str], ...]] = (
     (
         "missing",
         (
-            "nothing repairs a backup by itself: restore the object and its manifest from the bucket's"
-            " versions, or, while the topic has the records, back it up anew into an empty lake with a"
-            " new connector name"
+            "nothing repairs a backup by itself: restore the object and its manifest from the"
+            " bucket's versions, or, while the topic has the records, back it up anew into an"
+            " empty lake with a new connector name"
         ),
     ),
     (
         "doubled",
-        "remove the copy that no manifest names; two connectors' backups: one --connector at a time",
+        "remove the copy that no manifest names; of two connectors verify one with --connector",
     ),
     (
         "altered",
@@ -183,9 +183,15 @@ class Console:
     def say(self, line: str) -> None:
         """A line that stays."""
         if self._spinner is not None:
-            self._spinner.console.print(line, markup=False, highlight=False)
+            self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201  # the terminal is the purpose
+
+    def rest(self) -> None:
+        """No status any more: the job is ending, and the prompt is the user's."""
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
 
     def status(self, text: str) -> None:
         """What is being done now."""
