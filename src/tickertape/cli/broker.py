@@ -55,7 +55,7 @@ def broker() -> None:
     """The embedded broker: start it, ask how it is, stop it."""
 
 
-@broker.command()
+@broker.command(short_help="Start a broker with Kafka's server.properties.")
 @_properties
 @_data_dir
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0: any free one.")

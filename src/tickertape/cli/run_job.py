@@ -2,7 +2,7 @@
 
 import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,7 +33,7 @@ from tickertape.connect.feed.resume import (
     look_up,
     source_id,
 )
-from tickertape.connect.feed.rows import BadRow, RowOptions, RowReader, uncompressed
+from tickertape.connect.feed.rows import BadRow, Row, RowOptions, RowReader, uncompressed
 from tickertape.connect.s3.names import manifest_prefix
 from tickertape.connect.s3.verify import Report, verify
 from tickertape.connect.s3.witness import TopicWitness
@@ -43,6 +43,7 @@ from tickertape.objects.store import ObjectStore
 
 _LOOK_S: Final = 0.1
 _LOOK_MS: Final = 100
+_LOOK_ROWS: Final = 4096
 _DRAIN_MS: Final = 5_000
 _REACH_S: Final = 10.0  # for the first answer of a cluster
 _ANSWER_S: Final = 30.0
@@ -286,8 +287,15 @@ class Job:
 
         there = self._persist(ask)
         with self._again() as rows:
-            check_rows(destination.topic, rows, there, append=self._options.append)
+            watched = self._while_not_stopped(rows)
+            check_rows(destination.topic, watched, there, append=self._options.append)
         return there
+
+    def _while_not_stopped(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for number, row in enumerate(rows):
+            if not number % _LOOK_ROWS:
+                self._raise_if_stopped()
+            yield row
 
     def _check_backup(self, bootstrap: str) -> None:
         """A group that has stored records has left manifests: in this lake, or in another one."""

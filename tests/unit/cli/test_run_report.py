@@ -1,15 +1,18 @@
 """What the user reads at the end of a run and of a verification."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console as Terminal
 
 from tickertape.base.errors import MisuseError
+from tickertape.base.fakes import FakeClock
 from tickertape.cli.backup import backup
 from tickertape.cli.backup import table as verify_table
-from tickertape.cli.run_report import Outcome, document, finding_line, table
+from tickertape.cli.run_report import Console, Outcome, document, finding_line, table
 from tickertape.connect.feed.ledger import Ledger
 from tickertape.connect.s3.inventory import Finding
 from tickertape.connect.s3.verify import Gap, PartitionReport, Report
@@ -126,3 +129,16 @@ def test_a_lake_that_is_not_there_is_named(tmp_path: Path) -> None:
         arguments = ["verify", "-t", "t", "--lake", lake]
         with pytest.raises(MisuseError, match="no such folder"):
             backup.main(arguments, standalone_mode=False)
+
+
+def test_a_line_is_not_wrapped_and_nothing_is_redrawn_once_the_job_is_ending() -> None:
+    screen = io.StringIO()
+    terminal = Terminal(file=screen, force_terminal=True, width=40)
+    with terminal.status("starting") as spinner:
+        console = Console(FakeClock(), spinner)
+        console.say("ticks: " + "x" * 80)
+        console.rest()
+        drawn = screen.getvalue()
+        console.status("2 rows")
+    assert "ticks: " + "x" * 80 in drawn
+    assert screen.getvalue() == drawn
