@@ -173,6 +173,36 @@ def test_detach_status_stop(tmp_path: Path) -> None:
     assert tape("broker", "stop", *where).returncode == 1
 
 
+def test_the_only_broker_is_found_without_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    script = Path(__file__).parents[2] / "bin" / "kafka-server-stop.sh"
+    folders = [tmp_path / "first", tmp_path / "second"]
+    try:
+        for folder in folders:
+            properties = tmp_path / f"{folder.name}.properties"
+            properties.write_text(f"log.dirs={folder}\nlisteners=PLAINTEXT://127.0.0.1:0\n")
+            started = tape("broker", "start", str(properties), "--detach")
+            assert started.returncode == 0, started.stderr
+        both = tape("broker", "stop")
+        assert both.returncode == 1
+        assert "tape: 2 brokers run, want one of" in both.stderr
+        assert all(f"--data-dir {folder}  (process " in both.stderr for folder in folders)
+        assert tape("broker", "stop", "--data-dir", str(folders[0])).returncode == 0
+        asked = json.loads(tape("broker", "status", "-o", "json").stdout)
+        assert (asked["state"], asked["data_dir"]) == ("running", str(folders[1]))
+        assert subprocess.run([str(script)], check=False, timeout=40).returncode == 0
+    finally:
+        for folder in folders:
+            tape("broker", "stop", "--data-dir", str(folder))
+    nobody = tape("broker", "stop")
+    assert nobody.returncode == 1
+    assert "no broker runs in" in nobody.stderr
+    assert list((tmp_path / "state" / "tickertape" / "brokers").iterdir()) == []
+
+
 def test_what_a_detached_broker_complains_of_is_shown(tmp_path: Path) -> None:
     bad = tmp_path / "server.properties"
     bad.write_text(f"node.id=7\nlog.dirs={tmp_path}/data\n")

@@ -3,6 +3,7 @@
 Records are ``value(offset)``, as in Bucket, which is a backup built object by object.
 """
 
+import gzip
 from dataclasses import replace
 
 import pytest
@@ -190,3 +191,23 @@ def test_flushes_of_two_topics_of_one_name_are_altered(it: Witnessed) -> None:
     report = it.verify()
     assert [f.kind for f in report.findings] == ["altered"]
     assert "created again" in report.findings[0].reason
+
+
+def test_objects_in_no_manifest_are_compared_with_the_topic(it: Witnessed) -> None:
+    it.produce(*map(value, range(9)))
+    it.bucket.put("partition=0", range(3))
+    it.bucket.put("partition=0", range(3, 6))
+    changed = it.bucket.put("partition=0", range(6, 9))
+    assert found(it.verify()) == []
+    assert it.verify().partitions[0].compared == 3
+    other = b'"tick 6"\n"tick 7"\n"tick 9"\n'
+    it.bucket.store.objects[changed.key] = gzip.compress(other)
+    assert found(it.verify()) == [("unproven", 0, ((6, 8),))]
+
+
+def test_a_deleted_manifest_does_no_harm_where_the_topic_confirms_the_object(it: Witnessed) -> None:
+    it.produce(*map(value, range(6)))
+    it.bucket.simple((0, 2))
+    it.bucket.put("partition=0", range(3, 6))
+    assert not verify(it.bucket.store, TOPIC).verified
+    assert it.verify().verified

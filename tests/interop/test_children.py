@@ -20,6 +20,18 @@ def test_an_ended_child_tells_how_and_its_last_words(tmp_path: Path) -> None:
     assert str(tmp_path) in told
 
 
+def test_an_obituary_ends_with_the_error_not_with_what_was_said_before(tmp_path: Path) -> None:
+    missing = str(tmp_path / "no.properties")
+    log = tmp_path / "worker.log"
+    child = Child("worker", ["worker", "start", missing, missing], log)
+    assert child.wait(30) == 1
+    child.stop()
+    said = log.read_text()
+    log.write_text(f"banner\n  of several\n  lines\n{said}")
+    expected = f"the worker ended: 1 (log: {log})\n    tape: {missing}: No such file or directory"
+    assert child.obituary() == expected
+
+
 def test_a_finite_child_that_ends_well_is_finished(tmp_path: Path) -> None:
     def start() -> Child:
         child = Child("helper", ["--version"], tmp_path / "log")

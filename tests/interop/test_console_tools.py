@@ -83,6 +83,17 @@ def test_it_ends_when_nothing_comes(target: Broker) -> None:
     assert done.stderr == b"Processed a total of 0 messages\n"
 
 
+@pytest.mark.parametrize("more", [[], ["--group", "console"], ["--partition", "0"]])
+def test_it_ends_when_there_is_no_such_topic(target: Broker, more: list[str]) -> None:
+    topic = unique("console")
+    done = consume(target, topic, "--timeout-ms", "1500", *more)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode().splitlines() == [
+        f"topic {topic} does not exist yet: waiting for it",
+        "Processed a total of 0 messages",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

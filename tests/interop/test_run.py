@@ -91,6 +91,54 @@ def test_the_same_command_again_sends_nothing_twice(tmp_path: Path) -> None:
     assert (first.document["resumed"], again.document["resumed"]) == (0, 1_500)
 
 
+def test_a_file_that_grew_goes_on(tmp_path: Path) -> None:
+    job = ("run", "--ticks", tmp_path / "day.csv", "--data-dir", tmp_path / "d")
+    whole = list(synthetic_day(3, 1_200))
+    (tmp_path / "day.csv").write_text("".join(whole[:801]))
+    assert tape(*job).document["ledger"] == ledger(800)
+    (tmp_path / "day.csv").write_text("".join(whole))
+    grown = tape(*job)
+    assert (grown.code, grown.document["ledger"]) == (0, ledger(1_200)), grown.told
+    assert grown.document["resumed"] == 800
+
+
+def test_a_topic_with_other_rows_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    job = ("run", "--data-dir", tmp_path / "d")
+    first = day(tmp_path / "day.csv", 800)
+    assert tape(*job, "--ticks", first).code == 0
+    before = objects(tmp_path / "d" / "lake")
+    (tmp_path / "other.csv").write_text("".join(synthetic_day(4, 300)))
+    for flags in (["--ticks", tmp_path / "other.csv"], ["--ticks", first, "--key-column", "side"]):
+        refused = tape(*job, *flags)
+        assert refused.code == 2
+        assert "holds 800 records that are not rows of this file" in refused.told
+        assert "choose another topic with -t" in refused.told
+    first.write_text(first.read_text().replace("TAPE003", "TAPE999"))
+    changed = tape(*job, "--ticks", first)
+    assert (changed.code, "earlier version of this file" in changed.told) == (2, True)
+    assert objects(tmp_path / "d" / "lake") == before
+    mixed = tape(*job, "--ticks", tmp_path / "other.csv", "--append")
+    assert (mixed.code, mixed.document["ledger"]) == (0, ledger(300)), mixed.told
+
+
+def test_another_lake_than_the_one_that_has_the_backup_is_refused(tmp_path: Path) -> None:
+    job = ("run", "--ticks", day(tmp_path / "day.csv", 500), "--data-dir", tmp_path / "d")
+    assert tape(*job).code == 0
+    refused = tape(*job, "--lake", tmp_path / "other")
+    assert refused.code == 2
+    home = (tmp_path / "d" / "lake").as_uri()
+    assert f"was backed up to {home} (group connect-s3-sink-ticks)" in refused.told
+    assert tape(*job).code == 0
+
+
+def test_too_many_bad_rows_fail_the_run(tmp_path: Path) -> None:
+    ticks = day(tmp_path / "day.csv", 300, spoil=True)
+    job = ("run", "--ticks", ticks, "--data-dir", tmp_path / "d")
+    failed = tape(*job, "--max-bad-rows", 2)
+    assert (failed.code, "more than 2 bad rows" in failed.told) == (3, True)
+    assert tape(*job, "--max-bad-rows", 3).code == 0
+
+
 def test_bad_rows_are_quoted_and_kept_and_the_run_goes_on(tmp_path: Path) -> None:
     ticks = day(tmp_path / "day.csv", 300, spoil=True)
     ended = tape("run", "--ticks", ticks, "--data-dir", tmp_path / "d")

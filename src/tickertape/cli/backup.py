@@ -4,11 +4,13 @@ import json
 import threading
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import click
 
+from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock, SystemRng
-from tickertape.cli.run_report import finding_line
+from tickertape.cli.run_report import advice, finding_line, named_only
 from tickertape.config.properties import last_wins, read_properties
 from tickertape.connect.s3.runs import spelled
 from tickertape.connect.s3.verify import Report, verify
@@ -19,17 +21,22 @@ from tickertape.objects.store import ObjectStore
 _CHECK_FAILED: Final = 3
 
 
-@click.group()
+@click.group(short_help="Prove what the backup in the bucket holds.")
 def backup() -> None:
     """The backup in the bucket: prove what it holds."""
 
 
-@backup.command(name="verify")
+@backup.command(name="verify", short_help="Every offset is there exactly once, unaltered.")
 @click.option("-t", "--topic", required=True)
 @click.option("--lake", required=True, help="file:///folder, s3://bucket[/prefix] or a path.")
 @click.option("-b", "--bootstrap-server", help="Also compare with the topic, where it has records.")
 @click.option("--connector", help="Only what this connector's manifests say. [all]")
 @click.option("--topics-dir", default="topics", show_default=True)
+@click.option(
+    "--names-only",
+    is_flag=True,
+    help="Accept another connector's objects by name and line count, whatever they hold.",
+)
 @click.option(
     "--command-config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -45,17 +52,29 @@ def verify_command(**given: Any) -> int:  # noqa: ANN401  # click hands over its
     tape backup verify -t ticks --lake tape-data/lake
     tape backup verify -t ticks --lake s3://bucket -b localhost:9092 -o json
 
-    Without a bootstrap server the proof rests on manifests and digests alone. Exit code 3 if
-    offsets are missing or doubled, or objects altered or foreign.
+    Without a bootstrap server the proof rests on manifests and digests alone; objects in no
+    manifest (another connector's) then want --names-only. Exit code 3 if offsets are missing or
+    doubled, or objects altered, unproven or foreign.
     """
+    _check_folder(given["lake"])
     store = open_store(given["lake"], rng=SystemRng(), sleep=threading.Event().wait)
     report = _verified(store, given)
-    click.echo(json.dumps(report.to_json()) if given["output"] == "json" else table(report))
+    document = {**report.to_json(), "advice": advice(report)}
+    click.echo(json.dumps(document) if given["output"] == "json" else table(report))
     return 0 if report.verified else _CHECK_FAILED
 
 
+def _check_folder(lake: str) -> None:
+    """A folder that does not exist holds nothing, and is most likely a typing error."""
+    url = urlsplit(lake)
+    if url.scheme in {"", "file"}:
+        folder = Path(unquote(url.path)) if url.scheme else Path(lake).expanduser()
+        if not folder.is_dir():
+            raise MisuseError(f"--lake {lake}: no such folder")
+
+
 def _verified(store: ObjectStore, given: dict[str, Any]) -> Report:
-    wanted = {"connector": given["connector"], "topics_dir": given["topics_dir"]}
+    wanted = {name: given[name] for name in ("connector", "topics_dir", "names_only")}
     bootstrap, topic = given["bootstrap_server"], given["topic"]
     if bootstrap is None:
         return verify(store, topic, **wanted)
@@ -96,6 +115,8 @@ def table(report: Report) -> str:
     ]
     lines += [finding_line(finding) for finding in report.findings]
     lines += [f"note: {note}" for note in report.notes]
+    lines += [f"to do: {line}" for line in advice(report)]
     verdict = "verified" if report.verified else "NOT verified"
     lines.append(f"{verdict}: {report.records:,} records of {report.topic} in {report.lake}")
+    lines += named_only(report)
     return "\n".join(lines)

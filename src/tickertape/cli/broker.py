@@ -1,6 +1,7 @@
 """``tape broker start|stop|status``: the embedded broker as a process.
 
 A running broker is found by its data directory: there it holds a lock and says where it serves.
+Without one, the only broker that this user runs is meant.
 Imports that only one subcommand needs stay inside it, for the sake of the start-up time.
 """
 
@@ -26,6 +27,7 @@ from tickertape.broker.server.configure import configure
 from tickertape.broker.server.data_lock import running
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.server import Ready, ServerSettings, World, serve
+from tickertape.cli import roster
 from tickertape.config.properties import Entry, read_properties
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def broker() -> None:
     """The embedded broker: start it, ask how it is, stop it."""
 
 
-@broker.command()
+@broker.command(short_help="Start a broker with Kafka's server.properties.")
 @_properties
 @_data_dir
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0: any free one.")
@@ -83,7 +85,10 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
     _tell(settings, checked, verbose=given["verbose"])
     settings = replace(settings, limits=_within_descriptors(settings.limits))
     world = World(fs=OsFileSystem(), clock=SystemClock(), rng=SystemRng())
-    clean = serve(settings, world, lambda ready: _announce(ready, settings, given["output"]))
+    try:
+        clean = serve(settings, world, lambda ready: _announce(ready, settings, given["output"]))
+    finally:
+        roster.leave(settings.data_dir)
     return 0 if clean else 1
 
 
@@ -92,7 +97,10 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
 @_data_dir
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds to wait.")
 def stop(properties: Path | None, data_dir: str | None, timeout: float) -> int:
-    """Stop the broker of a data directory and wait until it has."""
+    """Stop a broker and wait until it has.
+
+    Which: the one of --data-dir or of PROPERTIES; without either, the only one that you run.
+    """
     folder = _folder(properties, data_dir)
     holder = running(folder)
     if holder is None:
@@ -118,7 +126,10 @@ def stop(properties: Path | None, data_dir: str | None, timeout: float) -> int:
 @_data_dir
 @_output
 def status(properties: Path | None, data_dir: str | None, output: str) -> int:
-    """Ask the broker of a data directory how it is. Exit code 1 if it does not serve."""
+    """Ask a broker how it is. Exit code 1 if it does not serve.
+
+    Which: the one of --data-dir or of PROPERTIES; without either, the only one that you run.
+    """
     from tickertape.broker.server.probe import probe  # noqa: PLC0415  # not wanted at start
 
     folder = _folder(properties, data_dir)
@@ -179,10 +190,22 @@ def _flag_entries(given: dict[str, Any]) -> list[Entry]:
 def _folder(properties: Path | None, data_dir: str | None) -> str:
     if data_dir is not None:
         return data_dir
-    settings, _ = configure(
-        _file_entries(properties), str(properties or "flags"), default_data_dir()
-    )
+    if properties is None:
+        return _only_running() or default_data_dir()
+    settings, _ = configure(_file_entries(properties), str(properties), default_data_dir())
     return settings.data_dir
+
+
+def _only_running() -> str | None:
+    """The data directory of the one broker that this user runs; None if there is none."""
+    found = roster.all_running()
+    if len(found) > 1:
+        places = "".join(
+            f"\n  --data-dir {data_dir}  (process {holder.pid}, {holder.bootstrap or 'starting'})"
+            for data_dir, holder in found.items()
+        )
+        raise MisuseError(f"{len(found)} brokers run, want one of{places}")
+    return next(iter(found), None)
 
 
 def _start_logging() -> None:
@@ -221,6 +244,10 @@ def _within_descriptors(limits: Limits) -> Limits:
 
 
 def _announce(ready: Ready, settings: ServerSettings, output: str) -> None:
+    try:
+        roster.enter(settings.data_dir)
+    except StorageError as error:
+        logging.getLogger("tickertape.broker").warning("found by --data-dir only: %s", error)
     gc.freeze()  # what is alive now stays: collections need not look at it again
     click.echo(
         f"ready on {ready.bootstrap} after {ready.start_ms} ms, data in {ready.data_dir}, "

@@ -87,8 +87,14 @@ class Child:
         how = (
             f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended: {code}"
         )
-        told = "".join(f"\n    {line}" for line in self.last_lines())
+        told = "".join(f"\n    {line}" for line in _verdict(self.last_lines()))
         return f"the {self.name} {how} (log: {self._log}){told}"
+
+
+def _verdict(lines: list[str]) -> list[str]:
+    """From the line on with which ``tape`` says why it ends; all lines if it did not say."""
+    said = [number for number, line in enumerate(lines) if line.startswith("tape: ")]
+    return lines[said[-1] :] if said else lines
 
 
 class Kept:

@@ -1,11 +1,12 @@
 """``tape consume``: records of a topic to stdout, as kafka-console-consumer does.
 
 Without ``--group`` no group is joined and nothing is committed. Only committed records are shown,
-unless ``--isolation-level read_uncommitted`` asks for all.
+unless ``--isolation-level read_uncommitted`` asks for all. Exit code 1 if no broker answers.
 """
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +25,17 @@ from confluent_kafka import (
 )
 
 from tickertape.base.errors import TapeError
+from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock
 from tickertape.cli.kafka_flags import (
+    REACH_MS,
+    Aliased,
+    Complaints,
     bootstrap_option,
     client_properties,
     known_pairs,
     make_client,
-    said_once,
+    reach,
     topic_option,
 )
 
@@ -47,6 +52,8 @@ _FORMATTER: Final = {
     "null.literal": "null",
 }
 _POLL_S: Final = 0.1
+_ASK_S: Final = 2.0
+_CONNECT_MS: Final = 2_000
 _BATCH: Final = 500
 _PASSING: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}  # noqa: SLF001  # confluent-kafka's public names
 
@@ -58,27 +65,46 @@ _PASSING: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}  # noqa:
 @click.option("-g", "--group", help="Consume as a member of this group and commit.")
 @click.option("-p", "--partition", type=click.IntRange(0), help="Only this one (no group).")
 @click.option("--offset", help="earliest, latest or a number, of --partition.")
-@click.option("-n", "--max-messages", type=click.IntRange(1))
-@click.option("--timeout-ms", type=click.IntRange(0), help="End when nothing came for so long.")
+@click.option("-n", "--max-messages", type=click.IntRange(1), help="End after so many records.")
+@click.option(
+    "--timeout-ms",
+    type=click.IntRange(0),
+    help="End when no record came for so long, be it that there is no such topic.",
+)
 @click.option(
     "--isolation-level",
     type=click.Choice(["read_committed", "read_uncommitted"]),
     default="read_committed",
     show_default=True,
+    help="read_uncommitted: also records of transactions that are open or aborted.",
 )
 @click.option(
     "--property",
-    "--formatter-property",
     "formatter",
+    cls=Aliased,
+    aliases=("--formatter-property",),
     multiple=True,
     metavar="KEY=VALUE",
-    help=", ".join(_FORMATTER),
+    help=f"How records are shown: {', '.join(_FORMATTER)}.",
 )
 @click.option(
-    "--consumer-property", "--command-property", "-X", "given", multiple=True, metavar="KEY=VALUE"
+    "-X",
+    "--consumer-property",
+    "given",
+    cls=Aliased,
+    aliases=("--command-property",),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A property of the Kafka client (librdkafka's names), such as fetch.min.bytes=1000.",
 )
 @click.option(
-    "--consumer.config", "--command-config", "files", multiple=True, type=click.Path(path_type=Path)
+    "--consumer.config",
+    "files",
+    cls=Aliased,
+    aliases=("--command-config",),
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file of such properties.",
 )
 def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by name
     """Print the records of a topic.
@@ -93,6 +119,7 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
     if given["group"] and given["partition"] is not None:
         raise click.UsageError("--partition cannot be used with --group")
     own = client_properties(given["files"], given["given"], "--consumer-property")
+    complaints = Complaints(lambda text: click.echo(text, err=True))
     config = {
         "auto.offset.reset": "earliest" if given["from_beginning"] else "latest",
         "isolation.level": given["isolation_level"],
@@ -100,15 +127,16 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
         "group.id": given["group"] or "tickertape-console",  # never joined without --group
         "enable.auto.commit": bool(given["group"]),
         "bootstrap.servers": given["bootstrap"],
-        "error_cb": said_once(lambda text: click.echo(text, err=True)),
+        "error_cb": complaints,
         "log_level": 0,  # error_cb says it, once
     }
     with _stopped_by_ctrl_c() as stop:
         consumer = make_client(Consumer, config)
-        count = 0
+        count, wait = 0, _Wait(SystemClock(), given["timeout_ms"], stop, given["topic"])
         try:
-            _begin(consumer, given, stop)
-            for messages in _batches(consumer, given["max_messages"], given["timeout_ms"], stop):
+            wait.reach(consumer, given["bootstrap"], complaints)
+            _begin(consumer, given, wait)
+            for messages in _batches(consumer, given["max_messages"], wait):
                 for message in messages:
                     sys.stdout.buffer.write(formatter.line(message))
                 count += len(messages)
@@ -119,36 +147,78 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
         return 128 + signal.SIGINT if stop.is_set() else 0
 
 
-def _begin(consumer: Consumer, given: dict[str, Any], stop: Event) -> None:
+class _Wait:
+    """How long to wait for the next record, and what to say meanwhile."""
+
+    def __init__(self, clock: Clock, timeout_ms: int | None, stop: Event, topic: str) -> None:
+        self._clock = clock
+        self._timeout_ms = timeout_ms
+        self._stop = stop
+        self._topic = topic
+        self._since_ms = clock.monotonic_ms()
+        self._told = False
+
+    def reach(self, consumer: Consumer, bootstrap: str, complaints: Complaints) -> None:
+        """Find a broker. The wait for records begins after that: to connect takes a moment."""
+        patience_ms = REACH_MS
+        if self._timeout_ms is not None:
+            patience_ms = min(patience_ms, max(self._timeout_ms, _CONNECT_MS))
+        reach(
+            consumer,
+            bootstrap,
+            complaints,
+            clock=self._clock,
+            patience_ms=patience_ms,
+            stop=self._stop,
+        )
+        self.begin()
+
+    def begin(self) -> None:
+        """A record came: wait anew."""
+        self._since_ms = self._clock.monotonic_ms()
+
+    def over(self) -> bool:
+        """Whether nothing came for too long, or a signal asks for the end."""
+        if self._stop.is_set():
+            return True
+        waited_ms = self._clock.monotonic_ms() - self._since_ms
+        return self._timeout_ms is not None and waited_ms >= self._timeout_ms
+
+    def no_topic(self) -> None:
+        """Say, once, that the topic does not exist."""
+        if not self._told:
+            self._told = True
+            click.echo(f"topic {self._topic} does not exist yet: waiting for it", err=True)
+
+
+def _begin(consumer: Consumer, given: dict[str, Any], wait: _Wait) -> None:
     topic = given["topic"]
     if given["group"]:
         consumer.subscribe([topic])
         return
-    partitions = _partitions(consumer, topic, stop)
+    partitions = _partitions(consumer, topic, wait)
     start = OFFSET_BEGINNING if given["from_beginning"] else OFFSET_END
-    if given["partition"] is not None:
+    if given["partition"] is not None and partitions:
         partitions = [given["partition"]]
         start = _offset(given["offset"], start)
     consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
 
 
-def _partitions(consumer: Consumer, topic: str, stop: Event) -> Sequence[int]:
-    """Those of the topic, waiting for it to come into being."""
-    told = False
-    while not stop.is_set():
+def _partitions(consumer: Consumer, topic: str, wait: _Wait) -> Sequence[int]:
+    """Those of the topic, waiting for it to come into being; none if the wait is over."""
+    while True:
         try:
-            found = consumer.list_topics(topic, timeout=5).topics[topic]
+            found = consumer.list_topics(topic, timeout=_ASK_S).topics[topic]
         except KafkaException as caught:
             if caught.args[0].code() not in _PASSING:
                 raise TapeError(f"topic {topic}: {caught.args[0].str()}") from caught
         else:
             if found.error is None:
                 return sorted(found.partitions)
-            if not told:
-                click.echo(f"topic {topic} does not exist yet: waiting for it", err=True)
-                told = True
-        stop.wait(_POLL_S)
-    return ()
+            wait.no_topic()
+        if wait.over():
+            return ()
+        time.sleep(_POLL_S)
 
 
 def _offset(text: str | None, default: int) -> int:
@@ -161,27 +231,23 @@ def _offset(text: str | None, default: int) -> int:
     return int(text)
 
 
-def _batches(
-    consumer: Consumer, messages_max: int | None, timeout_ms: int | None, stop: Event
-) -> Iterator[list[Message]]:
-    clock = SystemClock()
-    last_ms = clock.monotonic_ms()
+def _batches(consumer: Consumer, messages_max: int | None, wait: _Wait) -> Iterator[list[Message]]:
     left = messages_max
-    while not stop.is_set() and left != 0:
+    while left != 0 and not wait.over():
         found = consumer.consume(_BATCH if left is None else min(left, _BATCH), timeout=_POLL_S)
         records: list[Message] = []
         for message in found:
             error = message.error()
             if error is None:
                 records.append(message)
+            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                wait.no_topic()
             elif error.code() not in _PASSING:
                 raise TapeError(f"{message.topic()}: {error.str()}")
         if records:
-            last_ms = clock.monotonic_ms()
             left = None if left is None else left - len(records)
             yield records
-        elif timeout_ms is not None and clock.monotonic_ms() - last_ms >= timeout_ms:
-            return
+            wait.begin()  # the time it took to print them does not count
 
 
 class _Formatter:

@@ -1,31 +1,59 @@
-"""Flags that Kafka's console tools share: brokers, ``key=value`` pairs, config files."""
+"""What Kafka's console tools share: flags, a client of librdkafka, and reaching the brokers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from threading import Event
+from typing import Any, Final, Protocol, TypeVar
 
 import click
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
-from tickertape.base.errors import MisuseError
+from tickertape.base.errors import MisuseError, PeerError
+from tickertape.base.ports import Clock
 from tickertape.config.properties import last_wins, read_properties
 
 Client = TypeVar("Client")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+REACH_MS: Final = 10_000  # for the first answer of a cluster
+_ASK_S: Final = 2.0  # so long a signal may wait
+_SYMPTOMS: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  # confluent-kafka's public names
+
+_LIBRDKAFKA_FRAME: Final = re.compile(r"^\S+/(bootstrap|\d+): | \(after \d+ms in state \w+.*\)$")
+
+
+class Aliased(click.Option):
+    """An option whose ``aliases``, other names of Kafka's for it, work but are not in the help."""
+
+    def __init__(self, *args: Any, aliases: Sequence[str], **attrs: Any) -> None:  # noqa: ANN401  # click's own signature
+        names, *rest = args
+        self._aliases = aliases
+        super().__init__([*names, *aliases], *rest, **attrs)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """As click's, without the aliases."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        shown, text = record
+        for alias in self._aliases:
+            shown = re.sub(rf", {re.escape(alias)}(?=[ ,]|$)", "", shown)
+        return shown, text
+
+
 bootstrap_option: Final = click.option(
     "-b",
     "--bootstrap-server",
-    "--bootstrap-servers",
-    "--broker-list",
-    "--brokers",
     "bootstrap",
+    cls=Aliased,
+    aliases=("--bootstrap-servers", "--broker-list", "--brokers"),
     envvar="KAFKA_BOOTSTRAP_SERVERS",
     default="localhost:9092",
     show_default=True,
     help="host:port of a broker, several with commas.",
 )
-topic_option: Final = click.option("-t", "--topic", required=True)
+topic_option: Final = click.option("-t", "--topic", required=True, help="The topic.")
 
 
 def pairs(given: Sequence[str], flag: str) -> dict[str, str]:
@@ -75,14 +103,74 @@ def make_client(factory: Callable[[dict[str, Any]], Client], config: Mapping[str
             click.echo(f"property {unknown} is not known to this client: no effect", err=True)
 
 
-def said_once(say: Callable[[str], None]) -> Callable[[object], None]:
-    """An error callback that repeats no message: an absent broker is news only once."""
-    told: set[str] = set()
+class Complaints:
+    """A client's error callback. Silent until a broker has answered, then each message once."""
 
-    def tell(error: object) -> None:
-        text = str(error)
-        if text not in told:
-            told.add(text)
-            say(text)
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told: set[str] = set()
+        self._early: list[KafkaError] = []
+        self._reached = False
 
-    return tell
+    def __call__(self, error: KafkaError) -> None:
+        """Called by the client, while it is polled."""
+        text = error.str()
+        if not self._reached:
+            self._early.append(error)
+        elif text not in self._told:
+            self._told.add(text)
+            self._say(text)
+
+    def reached(self) -> None:
+        """From here on an error is news: what went before was the search for a broker."""
+        self._reached = True
+
+    def cause(self) -> str:
+        """Why no broker was reached, if more is known than that; "" otherwise."""
+        causes = [error.str() for error in self._early if error.code() not in _SYMPTOMS]
+        return _LIBRDKAFKA_FRAME.sub("", causes[-1]) if causes else ""
+
+
+class Reachable(Protocol):
+    """What every client of confluent-kafka can do."""
+
+    def list_topics(self, *, timeout: float) -> object:
+        """Ask a broker. KafkaException if none answers in time (seconds)."""
+        ...
+
+    def poll(self, timeout: float) -> object:
+        """Call the callbacks that are due."""
+        ...
+
+
+def no_broker_answers(bootstrap: str, cause: str = "") -> PeerError:
+    """The one way to say it."""
+    why = f": {cause}" if cause else ""
+    return PeerError(f"no broker answers at {bootstrap}{why}")
+
+
+def reach(
+    client: Reachable,
+    bootstrap: str,
+    complaints: Complaints,
+    *,
+    clock: Clock,
+    patience_ms: int,
+    stop: Event | None = None,
+) -> None:
+    """Return when a broker has answered or ``stop`` is set; PeerError if none does in time."""
+    deadline_ms = clock.monotonic_ms() + patience_ms
+    while stop is None or not stop.is_set():
+        left_s = (deadline_ms - clock.monotonic_ms()) / 1_000
+        try:
+            client.list_topics(timeout=max(0.1, min(_ASK_S, left_s)))
+        except KafkaException as caught:
+            client.poll(0)  # brings the complaints
+            error: KafkaError = caught.args[0]
+            if error.code() not in _SYMPTOMS:
+                raise no_broker_answers(bootstrap, error.str()) from caught
+            if clock.monotonic_ms() >= deadline_ms:
+                raise no_broker_answers(bootstrap, complaints.cause()) from caught
+        else:
+            complaints.reached()
+            return

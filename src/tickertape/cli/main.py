@@ -89,7 +89,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return 130
     except TapeError as error:
-        click.echo(f"tape: {error}", err=True)
+        click.echo("; ".join([f"tape: {error}", *getattr(error, "__notes__", ())]), err=True)
         return 1
     except BrokenPipeError:  # `tape ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,7 @@
 """``tape produce``: lines of stdin into a topic, as kafka-console-producer does.
 
 Idempotent, acks=all, keys hashed as Java hashes them. Returns when every line is acknowledged;
-exit code 1 if one was refused.
+exit code 1 if one was refused, or if no broker answers at the start.
 """
 
 import sys
@@ -12,12 +12,16 @@ from typing import Any, BinaryIO, Final
 import click
 from confluent_kafka import KafkaError, Message, Producer
 
+from tickertape.base.world import SystemClock
 from tickertape.cli.kafka_flags import (
+    REACH_MS,
+    Aliased,
+    Complaints,
     bootstrap_option,
     client_properties,
     known_pairs,
     make_client,
-    said_once,
+    reach,
     topic_option,
 )
 
@@ -38,19 +42,33 @@ _properties = "--property"
 @click.option("-k", "--key-separator", help="Each line is KEY SEPARATOR VALUE.")
 @click.option(
     "--property",
-    "--reader-property",
     "reader",
+    cls=Aliased,
+    aliases=("--reader-property",),
     multiple=True,
     metavar="KEY=VALUE",
-    help="parse.key, key.separator, null.marker",
+    help="How lines are read: parse.key, key.separator, null.marker.",
 )
 @click.option(
-    "--producer-property", "--command-property", "-X", "given", multiple=True, metavar="KEY=VALUE"
+    "-X",
+    "--producer-property",
+    "given",
+    cls=Aliased,
+    aliases=("--command-property",),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A property of the Kafka client (librdkafka's names), such as linger.ms=50.",
 )
 @click.option(
-    "--producer.config", "--command-config", "files", multiple=True, type=click.Path(path_type=Path)
+    "--producer.config",
+    "files",
+    cls=Aliased,
+    aliases=("--command-config",),
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file of such properties.",
 )
-@click.option("--compression-codec", "-z", help="none, gzip, snappy, lz4, zstd")
+@click.option("-z", "--compression-codec", help="none, gzip, snappy, lz4 or zstd.  [default: none]")
 def produce(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by name
     """Send each line of standard input as a record.
 
@@ -66,15 +84,18 @@ def produce(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
     own = client_properties(given["files"], given["given"], "--producer-property")
     if given["compression_codec"]:
         own["compression.type"] = given["compression_codec"]
+    complaints = Complaints(lambda text: click.echo(text, err=True))
     config = {
         **_PRODUCER,
         **own,
         "bootstrap.servers": given["bootstrap"],
         "on_delivery": sender.delivered,
-        "error_cb": said_once(lambda text: click.echo(text, err=True)),
+        "error_cb": complaints,
         "log_level": 0,  # error_cb says it, once
     }
     producer = make_client(Producer, config)
+    clock = SystemClock()
+    reach(producer, given["bootstrap"], complaints, clock=clock, patience_ms=REACH_MS)
     try:
         for number, line in enumerate(_lines(sys.stdin.buffer), 1):
             sender.send(producer, number, line)

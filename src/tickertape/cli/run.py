@@ -16,21 +16,31 @@ import click
 
 from tickertape.base.world import SystemClock
 from tickertape.cli.run_files import RunFolder, readable
-from tickertape.cli.run_job import InterruptedJobError, Job, JobOptions
+from tickertape.cli.run_job import BadRowsError, InterruptedJobError, Job, JobOptions
 from tickertape.cli.run_report import Console, document, table
+from tickertape.connect.feed.resume import RefusedError
 from tickertape.connect.feed.rows import RowOptions
 
 _CHECK_FAILED: Final = 3
 
 
-@click.command()
+class _Refusal(click.ClickException):
+    """The arguments do not go with what is there already: as wrong usage, without the usage."""
+
+    exit_code = 2
+
+
+@click.command(short_help="A tick file in, a proven backup in S3 out.")
 @click.option(
     "--ticks",
     type=click.Path(path_type=Path),
     help="CSV or CSV.gz with a header, any columns. Default: a synthetic day.",
 )
 @click.option("-t", "--topic", default="ticks", show_default=True)
-@click.option("--lake", help="file:///folder, s3://bucket[/prefix] or a path. [DATA_DIR/lake]")
+@click.option(
+    "--lake",
+    help="file:///folder, s3://bucket[/prefix] or a path. [default: DATA_DIR/lake]",
+)
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), default=Path("tape-data"), show_default=True
 )
@@ -40,12 +50,16 @@ _CHECK_FAILED: Final = 3
     "--speed",
     default="max",
     show_default=True,
-    metavar="max|1x|10x",
+    metavar="max|Nx",
     help="As fast as it goes, or in the ticks' own time, or so many times faster.",
 )
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
 @click.option("--key-column", help="[symbol, else instrument, else the file's name]")
 @click.option("--time-column", metavar="NAME[:ns|us|ms|s|iso]", help="[guessed from the header]")
+@click.option("--append", is_flag=True, help="Into a topic that holds other rows, on purpose.")
+@click.option(
+    "--max-bad-rows", type=click.IntRange(0), help="Exit code 3 at one more. [default: no limit]"
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the synthetic day.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
@@ -63,7 +77,7 @@ def run(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by
     folder = RunFolder(given["data_dir"])
     clock = SystemClock()
     with folder.lock(), Console.opened(clock) as console:
-        options = _options(given, folder)
+        options = _options(given, folder, console)
         with _interruptible() as stop, ExitStack() as children:
             job = Job(options, folder, clock=clock, console=console, stop=stop)
             children.callback(job.end_children)
@@ -75,14 +89,20 @@ def run(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by
                     " run the same command again to resume"
                 )
                 raise click.Abort from None
+            except RefusedError as error:
+                raise _Refusal(str(error)) from error
+            except BadRowsError as error:
+                console.say(f"tape: {error}")
+                return _CHECK_FAILED
     click.echo(document(outcome) if given["output"] == "json" else table(outcome))
     return 0 if outcome.verified else _CHECK_FAILED
 
 
-def _options(given: dict[str, Any], folder: RunFolder) -> JobOptions:
+def _options(given: dict[str, Any], folder: RunFolder, console: Console) -> JobOptions:
     count, ticks = given["count"], given["ticks"]
+    path = readable(ticks) if ticks else folder.synthetic_ticks(given["seed"], count, console.say)
     return JobOptions(
-        ticks=readable(ticks) if ticks else folder.synthetic_ticks(given["seed"], count),
+        ticks=path,
         topic=given["topic"],
         lake=given["lake"] or folder.default_lake,
         bootstrap=given["bootstrap_server"],
@@ -90,6 +110,8 @@ def _options(given: dict[str, Any], folder: RunFolder) -> JobOptions:
         speed=_speed(given["speed"]),
         partitions=given["partitions"],
         rows=RowOptions(key_column=given["key_column"], time_column=given["time_column"]),
+        append=given["append"],
+        bad_rows_max=given["max_bad_rows"],
     )
 
 

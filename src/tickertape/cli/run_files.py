@@ -6,16 +6,14 @@ start`` (or Kafka Connect, but for ``store.url``) takes as they are.
 """
 
 import fcntl
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from tickertape.base.errors import MisuseError, StorageError
+from tickertape.config.properties import last_wins, read_properties
 from tickertape.connect.feed.synthetic import DEFAULT_ROWS, synthetic_day
 
 _BROKER: Final = """\
@@ -101,11 +99,20 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         return folder / f"{ticks.name}.jsonl"
 
-    def synthetic_ticks(self, seed: int, count: int | None) -> Path:
+    def last_lake(self, topic: str) -> str | None:
+        """Where the last run here stored the topic, if it was that topic."""
+        if not self.sink_file.exists():
+            return None
+        entries = last_wins(read_properties(self.sink_file.read_bytes(), str(self.sink_file)))
+        same = "topics" in entries and entries["topics"].value == topic
+        return entries["store.url"].value if same and "store.url" in entries else None
+
+    def synthetic_ticks(self, seed: int, count: int | None, say: Callable[[str], None]) -> Path:
         """A synthetic day of enough rows; made once, then reused."""
         rows = max(count or 0, DEFAULT_ROWS)
         path = self.root / "ticks" / f"synthetic-seed{seed}-{rows}.csv"
         if not path.exists():
+            say(f"making a synthetic day of {rows:,} rows: {path}")
             path.parent.mkdir(exist_ok=True)
             unfinished = path.with_suffix(".tmp")
             with unfinished.open("w", encoding="ascii") as file:
@@ -121,16 +128,10 @@ def _escaped(text: str) -> str:
     return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)
 
 
-def source_id(ticks: Path, identity: tuple[str, str, str]) -> bytes:
-    """16 hex digits over the file's bytes and RowReader.identity: the same rows, the same id."""
-    with ticks.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update(orjson.dumps([1, *identity]))
-    return digest.hexdigest()[:16].encode()
-
-
 def readable(ticks: Path) -> Path:
     """The file, if it can be read. MisuseError if not."""
+    if ticks.is_dir():
+        raise MisuseError(f"--ticks {ticks}: is a folder, want a CSV or CSV.gz file")
     if not ticks.is_file():
         raise MisuseError(f"--ticks {ticks}: there is no such file")
     if not os.access(ticks, os.R_OK):

@@ -2,8 +2,8 @@
 
 import select
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,17 +16,25 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tickertape.base.errors import MisuseError, TapeError
+from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemRng
 from tickertape.broker.server.data_lock import running
 from tickertape.cli.children import Child, ChildError, Keeper, Kept
-from tickertape.cli.run_files import RunFolder, source_id
+from tickertape.cli.run_files import RunFolder
 from tickertape.cli.run_report import Console, Outcome
 from tickertape.connect.feed.ledger import Tally
 from tickertape.connect.feed.pump import Destination, Progress, Pump
 from tickertape.connect.feed.received import receive
-from tickertape.connect.feed.resume import last_rows
-from tickertape.connect.feed.rows import BadRow, RowOptions, RowReader, uncompressed
+from tickertape.connect.feed.resume import (
+    RefusedError,
+    Standing,
+    check_rows,
+    look_up,
+    source_id,
+)
+from tickertape.connect.feed.rows import BadRow, Row, RowOptions, RowReader, uncompressed
+from tickertape.connect.s3.names import manifest_prefix
 from tickertape.connect.s3.verify import Report, verify
 from tickertape.connect.s3.witness import TopicWitness
 from tickertape.connect.topic_reader import TopicError, TopicReader
@@ -35,6 +43,7 @@ from tickertape.objects.store import ObjectStore
 
 _LOOK_S: Final = 0.1
 _LOOK_MS: Final = 100
+_LOOK_ROWS: Final = 4096
 _DRAIN_MS: Final = 5_000
 _REACH_S: Final = 10.0  # for the first answer of a cluster
 _ANSWER_S: Final = 30.0
@@ -46,6 +55,10 @@ Answer = TypeVar("Answer")
 
 class InterruptedJobError(TapeError):
     """The user asked the job to end."""
+
+
+class BadRowsError(TapeError):
+    """More bad rows than the user allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,8 @@ class JobOptions:
     speed: float | None
     partitions: int
     rows: RowOptions
+    append: bool
+    bad_rows_max: int | None
 
 
 @dataclass(slots=True)
@@ -68,6 +83,7 @@ class _BadRows:
 
     path: Path
     say: Callable[[str], None]
+    most: int | None
     count: int = 0
     _file: IO[bytes] | None = field(default=None, repr=False)
 
@@ -80,6 +96,8 @@ class _BadRows:
             self.say(f"bad row, {row.quoted()}")
         elif self.count == _BAD_ROWS_SHOWN + 1:
             self.say(f"more bad rows: see {self.path}")
+        if self.most is not None and self.count > self.most:
+            raise BadRowsError(f"more than {self.most} bad rows (--max-bad-rows): see {self.path}")
 
     def close(self) -> None:
         if self._file is not None:
@@ -108,6 +126,8 @@ class Job:
         self._broker: Kept | None = None
         self._port = 0
         self._looked_ms = 0
+        self._file: IO[bytes] | None = None
+        self._file_size = 1
         self._connector = f"s3-sink-{options.topic}"
         whole = urlsplit(options.lake).scheme
         self._lake = options.lake if whole else Path(options.lake).absolute().as_uri()
@@ -120,21 +140,24 @@ class Job:
     def run(self) -> Outcome:
         """Everything, in order. InterruptedJobError when asked to stop, TapeError when stuck."""
         began_ms = self._clock.monotonic_ms()
-        bad = _BadRows(self._folder.dead_letters(self._options.ticks), self._console.say)
+        letters = self._folder.dead_letters(self._options.ticks)
+        bad = _BadRows(letters, self._console.say, self._options.bad_rows_max)
         bad.path.unlink(missing_ok=True)
         with ExitStack() as files:
             files.callback(bad.close)
-            file = files.enter_context(self._options.ticks.open("rb"))
             ticks = self._options.ticks
+            file = self._file = files.enter_context(ticks.open("rb"))
+            self._file_size = max(ticks.stat().st_size, 1)
             rows = RowReader(uncompressed(file), ticks.name, self._options.rows, bad.add)
             self._console.say(f"ticks: {ticks}, key {rows.key_meaning}, time {rows.time_meaning}")
             self._check_lake()
+            source = self._source(rows, bad)
             bootstrap = self._options.bootstrap or self._start_broker()
             destination = self._persist(lambda: self._destination(bootstrap))
+            self._persist(lambda: self._check_backup(bootstrap))
+            there = self._rows_there(destination, source)
             worker = self._start_worker(bootstrap)
-            progress = self._feed(rows, destination, source_id(ticks, rows.identity))
-        if not self._tally.sent_count:
-            raise MisuseError(f"--ticks {ticks}: holds no good row ({bad.count} bad ones)")
+            progress = self._feed(rows, destination, source, there)
         worker.stop()
         self._store_the_rest()
         report, unreadable = self._persist(lambda: self._prove(bootstrap))
@@ -222,21 +245,75 @@ class Job:
         files = [str(self._folder.worker_file), str(self._folder.sink_file)]
         return Child("worker", ["worker", "start", *files, *more], self._folder.worker_log)
 
-    def _feed(self, rows: RowReader, destination: Destination, source: bytes) -> Progress:
-        there = self._persist(lambda: self._rows_there(destination, source))
+    def _source(self, rows: RowReader, bad: _BadRows) -> bytes:
+        """The file's id. ``rows`` is read only if there is no good row: for the bad ones."""
+        with self._again() as same:
+            first = next(iter(same), None)
+        if first is not None:
+            return source_id(rows.identity, first.value)
+        for _ in rows:
+            self._raise_if_stopped()
+        raise MisuseError(
+            f"--ticks {self._options.ticks}: holds no good row ({bad.count} bad ones)"
+        )
+
+    @contextmanager
+    def _again(self) -> Iterator[RowReader]:
+        """The same rows once more; the bad ones are told the other time."""
+        with self._options.ticks.open("rb") as file:
+            name = self._options.ticks.name
+            yield RowReader(uncompressed(file), name, self._options.rows, lambda _: None)
+
+    def _feed(
+        self, rows: RowReader, destination: Destination, source: bytes, there: Standing
+    ) -> Progress:
         pump = Pump(destination, source, self._tally, clock=self._clock, watch=self._watch)
         try:
-            pump.run(islice(rows, self._options.count), there, speed=self._options.speed)
-        except InterruptedJobError:
+            pump.run(islice(rows, self._options.count), there.rows, speed=self._options.speed)
+        except (InterruptedJobError, BadRowsError):
             pump.drain(_DRAIN_MS)
             raise
         if pump.progress.resumed:
             self._console.say(f"resumed: {pump.progress.resumed:,} rows already in the topic")
         return pump.progress
 
-    def _rows_there(self, destination: Destination, source: bytes) -> dict[int, int]:
-        with TopicReader(destination.bootstrap, clock=self._clock) as reader:
-            return last_rows(reader, destination.topic, source, self._pause)
+    def _rows_there(self, destination: Destination, source: bytes) -> Standing:
+        """What the topic holds, if these rows may be added to it. RefusedError if not."""
+        self._console.status("checking rows already in the topic")
+
+        def ask() -> Standing:
+            with TopicReader(destination.bootstrap, clock=self._clock) as reader:
+                return look_up(reader, destination.topic, source, self._pause)
+
+        there = self._persist(ask)
+        with self._again() as rows:
+            watched = self._while_not_stopped(rows)
+            check_rows(destination.topic, watched, there, append=self._options.append)
+        return there
+
+    def _while_not_stopped(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for number, row in enumerate(rows):
+            if not number % _LOOK_ROWS:
+                self._raise_if_stopped()
+            yield row
+
+    def _check_backup(self, bootstrap: str) -> None:
+        """A group that has stored records has left manifests: in this lake, or in another one."""
+        store, topic, group = self._store(), self._options.topic, f"connect-{self._connector}"
+        with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
+            for partition in range(witness.partitions()):
+                end = witness.expected_end(partition, [self._connector])
+                if end is None or end <= witness.bounds(partition)[0]:
+                    continue
+                place = TopicPartition(TopicName(topic), PartitionIndex(partition))
+                if next(iter(store.list(manifest_prefix(self._connector, place))), None) is None:
+                    last = self._folder.last_lake(topic)
+                    where = last if last not in {None, self._lake} else "a lake that is not there"
+                    raise RefusedError(
+                        f"topic {topic} was backed up to {where} (group {group}), and"
+                        f" {self._lake} has no manifest of it: use the same --lake,"
+                        " or another -t or --data-dir"
+                    )
 
     def _store_the_rest(self) -> None:
         """The worker ran beside the pump; one more, which ends when all is stored."""
@@ -251,9 +328,14 @@ class Job:
     def _prove(self, bootstrap: str) -> tuple[Report, int]:
         self._console.status("verifying")
         store, topic = self._store(), self._options.topic
-        wanted = {"connector": self._connector, "topics_dir": _TOPICS_DIR}
         with TopicWitness(bootstrap, topic, clock=self._clock) as witness:
-            report = verify(store, topic, witness=witness, **wanted)
+            report = verify(
+                store,
+                topic,
+                witness=witness,
+                connector=self._connector,
+                topics_dir=_TOPICS_DIR,
+            )
         return report, receive(store, topic, _TOPICS_DIR, self._tally.received)
 
     def _persist(self, action: Callable[[], Answer]) -> Answer:
@@ -276,6 +358,7 @@ class Job:
 
     def _raise_if_stopped(self) -> None:
         if self._stop.is_set():
+            self._console.rest()
             raise InterruptedJobError
         try:
             self._keeper.raise_failure()
@@ -290,4 +373,12 @@ class Job:
             return
         self._looked_ms = now_ms
         sent, acked = progress.rows, self._tally.acked_count
-        self._console.status(f"{sent:,} rows sent, {acked:,} acknowledged")
+        if sent == progress.resumed:
+            self._console.status(f"checking rows already in the topic: {sent:,}")
+            return
+        done = self._file.tell() / self._file_size if self._file else 0.0
+        if self._options.count:
+            done = max(done, sent / self._options.count)
+        self._console.status(
+            f"{sent:,} rows sent, {acked:,} acknowledged, {min(done, 1.0):.0%} of the file"
+        )

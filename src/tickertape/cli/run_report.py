@@ -10,13 +10,44 @@ from typing import TYPE_CHECKING, Final
 
 from tickertape.base.ports import Clock
 from tickertape.connect.feed.ledger import Ledger
-from tickertape.connect.s3.inventory import Finding
+from tickertape.connect.s3.inventory import Finding, Kind
 from tickertape.connect.s3.runs import spelled
 from tickertape.connect.s3.verify import Report
 
 if TYPE_CHECKING:
     from rich.status import Status
 
+_KEYS_SHOWN: Final = 5
+_ADVICE: Final[tuple[tuple[Kind, str], ...]] = (
+    (
+        "missing",
+        (
+            "nothing repairs a backup by itself: restore the object and its manifest from the"
+            " bucket's versions, or, while the topic has the records, back it up anew into an"
+            " empty lake with a new connector name"
+        ),
+    ),
+    (
+        "doubled",
+        "remove the copy that no manifest names; of two connectors verify one with --connector",
+    ),
+    (
+        "altered",
+        (
+            "restore the version that was written first from the bucket's versions, or, while the"
+            " topic has the records, back it up anew into an empty lake with a new connector name"
+        ),
+    ),
+    (
+        "unproven",
+        (
+            "if a worker is still storing, ask again when it is done; else compare with the topic"
+            " (--bootstrap-server), or restore the manifests below _tickertape/ from the bucket's"
+            " versions; another connector's objects can be accepted unread with --names-only"
+        ),
+    ),
+    ("foreign", "move the file out of the topic's directory"),
+)
 _LINE_EVERY_MS: Final = 2_000  # where there is no terminal
 
 
@@ -58,6 +89,7 @@ def document(outcome: Outcome) -> str:
             "refusals": list(outcome.refusals),
             "findings": [finding_line(finding) for finding in report.findings],
             "notes": report.notes,
+            "advice": advice(report),
         }
     )
 
@@ -84,7 +116,8 @@ def table(outcome: Outcome) -> str:
     if outcome.unreadable:
         lines.append(f"damaged   {outcome.unreadable} objects cannot be read")
     lines += [f"problem   {finding_line(finding)}" for finding in report.findings]
-    lines += [f"note      {note}" for note in report.notes]
+    lines += [f"note      {note}" for note in (*named_only(report), *report.notes)]
+    lines += [f"to do     {line}" for line in advice(report)]
     return "\n".join(lines)
 
 
@@ -100,9 +133,30 @@ def finding_line(finding: Finding) -> str:
     """``missing: partition 0, offsets 3-5: the object that holds them is gone (KEY)``."""
     where = [] if finding.partition is None else [f"partition {finding.partition}"]
     where += [f"offsets {spelled(finding.runs)}"] if finding.runs else []
-    keys = f" ({', '.join(finding.keys)})" if finding.keys else ""
+    shown = list(finding.keys[:_KEYS_SHOWN])
+    more = len(finding.keys) - len(shown)
+    shown += [f"and {more} more"] if more else []
+    keys = f" ({', '.join(shown)})" if shown else ""
     parts = [finding.kind, ", ".join(where), finding.reason]
     return ": ".join(filter(None, parts)) + keys
+
+
+def named_only(report: Report) -> list[str]:
+    """What of the bucket nothing proves, as a line; none if there is no such object."""
+    if not report.by_name:
+        return []
+    return [
+        (
+            f"{report.by_name:,} of {report.objects:,} objects not proven by a manifest"
+            " (counted by name and lines only)"
+        )
+    ]
+
+
+def advice(report: Report) -> list[str]:
+    """What a reader can do about the findings, a line for each kind."""
+    found = {finding.kind for finding in report.findings}
+    return [f"{kind}: {what}" for kind, what in _ADVICE if kind in found]
 
 
 class Console:
@@ -129,9 +183,15 @@ class Console:
     def say(self, line: str) -> None:
         """A line that stays."""
         if self._spinner is not None:
-            self._spinner.console.print(line, markup=False, highlight=False)
+            self._spinner.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201  # the terminal is the purpose
+
+    def rest(self) -> None:
+        """No status any more: the job is ending, and the prompt is the user's."""
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
 
     def status(self, text: str) -> None:
         """What is being done now."""

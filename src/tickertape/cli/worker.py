@@ -23,7 +23,8 @@ from tickertape.base.ids import TopicPartition
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock, SystemRng
 from tickertape.config.properties import Entry, read_properties
-from tickertape.connect.runtime.worker import Connector, Worker
+from tickertape.connect.runtime.events import Limits
+from tickertape.connect.runtime.worker import Connector, Worker, wait_for_store
 from tickertape.connect.s3.assemble import Flush
 from tickertape.connect.s3.load import load_settings
 from tickertape.connect.s3.report import start_report
@@ -44,7 +45,11 @@ def worker() -> None:
 @click.argument("worker_file", type=click.Path(path_type=Path))
 @click.argument("connector_files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-b", "--bootstrap-server", help="Overrides bootstrap.servers of the worker's file.")
-@click.option("--store-url", help="Overrides store.url: file:///folder, s3://bucket, an endpoint.")
+@click.option(
+    "--store-url",
+    help="Overrides store.url: file:///folder, an endpoint, or"
+    " s3://bucket[/prefix][?endpoint=URL&region=R&profile=P&path_style=false].",
+)
 @click.option(
     "--once", is_flag=True, help="Store everything that is there now, tails included, and end."
 )
@@ -76,11 +81,12 @@ def start(
     for connector in connectors:
         for line in start_report(connector.settings, connector.store.url):
             screen.say(line)
-        for warning in connector.store.check():
-            screen.noted(f"WARNING: {warning}")
     with _stopped_by_signals(stop):
         try:
-            Worker(connectors, clock=clock, listener=screen).run(stop, once=once)
+            for connector in connectors:
+                wait_for_store(connector, stop, clock=clock, listener=screen, limits=Limits())
+            if not stop.is_set():
+                Worker(connectors, clock=clock, listener=screen).run(stop, once=once)
         finally:
             screen.finish()
     if output == "json":
@@ -101,6 +107,7 @@ def connect_store(settings: SinkSettings, stop: threading.Event) -> ObjectStore:
             access_key_id=settings.access_key_id or None,
             secret_access_key=settings.secret_access_key or None,
             retry=RetryBudget(attempts_max=settings.part_retries + 1),
+            from_file=not settings.names_whole_url,
         )
     return open_store(url, rng=SystemRng(), sleep=stop.wait, s3_options=options)
 

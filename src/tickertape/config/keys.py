@@ -31,11 +31,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the user should know about one line of a file; ``kind``: inert or warning."""
+    """Something the user should know about one line of a file; ``kind``: inert or warning.
+
+    ``unknown``: a warning of a key that nobody knows.
+    """
 
     kind: str
     entry: Entry
     text: str
+    unknown: bool = False
 
     def __str__(self) -> str:
         """``file:line: key: text``."""
@@ -150,7 +154,9 @@ def _check_stranger(
 
     near = difflib.get_close_matches(entry.key, known, n=1, cutoff=0.7)
     hint = f", did you mean {near[0]}?" if near else ""
-    checked.notices.append(Notice("warning", entry, f"unknown property, ignored{hint}"))
+    checked.notices.append(
+        Notice("warning", entry, f"unknown property, ignored{hint}", unknown=True)
+    )
 
 
 def refusal(entry: Entry, want: str) -> str:

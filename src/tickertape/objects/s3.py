@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from botocore import exceptions as aws
 from botocore.config import Config
@@ -37,30 +38,28 @@ _TRANSIENT = {
 }  # fmt: skip
 _CREDENTIALS = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
-    "TokenRefreshRequired", "AuthorizationHeaderMalformed",
+    "TokenRefreshRequired",
 }  # fmt: skip
 _FORBIDDEN = (
     "The credentials are known but not allowed to: grant s3:PutObject, s3:GetObject, s3:ListBucket"
 )
-_ELSEWHERE = "The bucket is in another region: set s3.region"
 _ADVICE = {
-    "credentials": (
-        "Check the credentials: aws.access.key.id and aws.secret.access.key in the connector's"
-        " file, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of ~/.aws (AWS_PROFILE)"
-    ),
     "AccessDenied": _FORBIDDEN,
     "AllAccessDisabled": _FORBIDDEN,
     "403": _FORBIDDEN,
-    "PermanentRedirect": _ELSEWHERE,
-    "301": _ELSEWHERE,
     "RequestTimeTooSkewed": "This machine's clock is wrong by more than 15 minutes: set it",
 }
+_REGION_DEFAULT = "us-west-2"  # Confluent's
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Options:
-    """How to reach a bucket. ``put_arguments`` go to PutObject as they are (ACL, encryption)."""
+    """How to reach a bucket. ``put_arguments`` go to PutObject as they are (ACL, encryption).
+
+    ``from_file``: the user named the bucket by a connector's properties, not by a URL; advice is
+    given in the words that were used.
+    """
 
     region: str | None = None
     endpoint: str | None = None
@@ -73,6 +72,7 @@ class S3Options:
     read_timeout_s: float = 30
     retry: RetryBudget = field(default_factory=RetryBudget)
     put_arguments: Mapping[str, str] = field(default_factory=dict)
+    from_file: bool = False
 
 
 class S3Store:
@@ -87,6 +87,7 @@ class S3Store:
         self._rng = rng
         self._sleep = sleep
         self._conditional = True
+        self._region = options.region or ""
         self._client = self._connect()
 
     def _connect(self) -> Any:  # noqa: ANN401  # botocore makes its client classes at run time
@@ -103,10 +104,12 @@ class S3Store:
         )
         try:
             session = Session(profile=options.profile)
-            region = options.region or session.get_config_variable("region") or "us-west-2"
+            configured = options.region or session.get_config_variable("region")
+            if configured or not options.endpoint:  # other stores seldom know regions
+                self._region = configured or _REGION_DEFAULT
             return session.create_client(
                 "s3",
-                region_name=region,
+                region_name=self._region or _REGION_DEFAULT,
                 endpoint_url=options.endpoint,
                 aws_access_key_id=options.access_key_id,
                 aws_secret_access_key=options.secret_access_key,
@@ -117,9 +120,17 @@ class S3Store:
 
     @property
     def url(self) -> str:
-        """``s3://bucket/prefix``, with the endpoint if it is not Amazon's."""
-        endpoint = f"?endpoint={self._options.endpoint}" if self._options.endpoint else ""
-        return f"s3://{self._bucket}/{self._prefix}".rstrip("/") + endpoint
+        """``s3://bucket/prefix?endpoint=...&region=...``: what opens the same store anywhere."""
+        options = self._options
+        query = {
+            "endpoint": options.endpoint,
+            "region": self._region,
+            "profile": options.profile,
+            "path_style": None if options.path_style else "false",
+        }
+        told = urlencode({name: value for name, value in query.items() if value}, safe=":/")
+        place = quote(f"{self._bucket}/{self._prefix}".rstrip("/"))
+        return f"s3://{place}?{told}" if told else f"s3://{place}"
 
     def put(
         self,
@@ -254,10 +265,57 @@ class S3Store:
 
     def _explained(self, what: str, key: str, error: Exception) -> ObjectStoreError:
         where = f"{what} {key}".strip()
+        advice = self._advice(error, what)
+        told = f"{self.url}: {where}: {_reason(error)}"
         return ObjectStoreError(
-            f"{self.url}: {where}: {error}. {_advice(error, self._bucket, what)}".rstrip(),
-            retriable=_retriable(error),
+            f"{told}. {advice}" if advice else told, retriable=_retriable(error)
         )
+
+    def _advice(self, error: Exception, what: str) -> str:
+        """What a person can do, in the words in which the bucket was named."""
+        code, from_file = _code(error), self._options.from_file
+        if code == "NoSuchBucket" or (code in _ABSENT and what == "head bucket"):
+            name = f"s3.bucket.name={self._bucket}" if from_file else f"s3://{self._bucket}"
+            return f"The bucket does not exist: create it, or correct {name}"
+        if code in {"PermanentRedirect", "301", "AuthorizationHeaderMalformed"}:
+            region = _region_of(error) or "its region"
+            how = f"set s3.region={region}" if from_file else f"add region={region} to the URL"
+            return f"The bucket is not in {self._region or _REGION_DEFAULT}: {how}"
+        if code in _CREDENTIALS or isinstance(
+            error, aws.NoCredentialsError | aws.PartialCredentialsError
+        ):
+            own = (
+                "aws.access.key.id and aws.secret.access.key in the connector's file, "
+                if from_file
+                else ""
+            )
+            return (
+                f"Check the credentials: {own}AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+                " or a profile of ~/.aws (AWS_PROFILE)"
+            )
+        if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
+            place = "store.url" if from_file else "endpoint= in the URL"
+            where = place if self._options.endpoint else "the network"
+            return f"Nothing answers there: check {where} and that the store runs"
+        return _ADVICE.get(code, "")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, on one line, without botocore's frame around it."""
+    text = str(error)
+    if isinstance(error, aws.ClientError):
+        told = error.response.get("Error", {})
+        text = f"{told.get('Code', '')} {told.get('Message', '')}"
+    return " ".join(text.split()).rstrip(".")
+
+
+def _region_of(error: Exception) -> str:
+    """Where the bucket is, if S3 says so."""
+    if not isinstance(error, aws.ClientError):
+        return ""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    found = error.response.get("Error", {}).get("Region")  # of a malformed signature
+    return str(headers.get("x-amz-bucket-region") or found or "")
 
 
 def _code(error: BaseException | None) -> str:
@@ -281,16 +339,3 @@ def _retriable(error: Exception) -> bool:
         | aws.CredentialRetrievalError
         | aws.FlexibleChecksumError,
     ) and not isinstance(error, aws.SSLError)
-
-
-def _advice(error: Exception, bucket: str, what: str) -> str:
-    code = _code(error)
-    if code == "NoSuchBucket" or (code in _ABSENT and what == "head bucket"):
-        return f"The bucket does not exist: create it, or correct s3.bucket.name={bucket}"
-    if code in _CREDENTIALS or isinstance(
-        error, aws.NoCredentialsError | aws.PartialCredentialsError
-    ):
-        return _ADVICE["credentials"]
-    if isinstance(error, aws.EndpointConnectionError | aws.ConnectTimeoutError):
-        return "Nothing answers there: check store.url and that the store runs"
-    return _ADVICE.get(code, "")

@@ -28,6 +28,12 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"\n  {name} " in shown for name in main.COMMANDS)
 
 
+@pytest.mark.parametrize("words", [[], ["broker"], ["backup"]])
+def test_no_short_help_is_cut(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*words, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
 def test_a_mistyped_command_is_a_usage_error_that_names_the_nearest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tickertape.base.errors import MisuseError
-from tickertape.cli.run_files import RunFolder, readable, source_id
+from tickertape.cli.run_files import RunFolder, readable
 from tickertape.config.properties import read_properties
 from tickertape.connect.s3.load import load_settings
 
@@ -44,32 +44,27 @@ def test_one_job_at_a_time(folder: RunFolder) -> None:
 
 
 def test_a_synthetic_day_is_made_once(folder: RunFolder) -> None:
-    path = folder.synthetic_ticks(7, 10)
+    told: list[str] = []
+    path = folder.synthetic_ticks(7, 10, told.append)
     before = path.stat()
-    assert folder.synthetic_ticks(7, None) == path
+    assert folder.synthetic_ticks(7, None, told.append) == path
+    assert told == [f"making a synthetic day of 250,000 rows: {path}"]
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
-    assert folder.synthetic_ticks(8, None) != path
-
-
-def test_a_source_is_its_bytes_and_its_columns_not_its_name(tmp_path: Path) -> None:
-    one, two = tmp_path / "a.csv", tmp_path / "b.csv"
-    one.write_bytes(b"x\n1\n")
-    two.write_bytes(b"x\n1\n")
-    columns = ("x", "", "x:ms")
-    assert source_id(one, columns) == source_id(two, columns)
-    assert source_id(one, columns) != source_id(one, ("", "a", "x:ms"))
-    two.write_bytes(b"x\n2\n")
-    assert source_id(one, columns) != source_id(two, columns)
-    assert len(source_id(one, columns)) == 16
-
-
-def test_the_id_of_a_source_never_changes(tmp_path: Path) -> None:
-    """It is in the headers of records: a new spelling would send everything again."""
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"recv_ns,symbol\n1,A\n")
-    assert source_id(path, ("symbol", "", "recv_ns:ns")) == b"b59d71afc52620b3"
+    assert folder.synthetic_ticks(8, None, told.append) != path
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"nowhere\.csv: there is no such file"):
         readable(tmp_path / "nowhere.csv")
+
+
+def test_a_folder_is_no_tick_file(tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match="is a folder"):
+        readable(tmp_path)
+
+
+def test_the_last_lake_is_that_of_the_same_topic(folder: RunFolder) -> None:
+    assert folder.last_lake("ticks") is None
+    lake = "file:///시세/lake"
+    folder.write_worker_files(bootstrap="h:1", topic="ticks", lake=lake, name="s3-sink-ticks")
+    assert (folder.last_lake("ticks"), folder.last_lake("other")) == (lake, None)

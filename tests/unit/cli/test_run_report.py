@@ -1,10 +1,18 @@
 """What the user reads at the end of a run and of a verification."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from rich.console import Console as Terminal
+
+from tickertape.base.errors import MisuseError
+from tickertape.base.fakes import FakeClock
+from tickertape.cli.backup import backup
 from tickertape.cli.backup import table as verify_table
-from tickertape.cli.run_report import Outcome, document, finding_line, table
+from tickertape.cli.run_report import Console, Outcome, document, finding_line, table
 from tickertape.connect.feed.ledger import Ledger
 from tickertape.connect.s3.inventory import Finding
 from tickertape.connect.s3.verify import Gap, PartitionReport, Report
@@ -93,3 +101,44 @@ def test_the_verification_names_partitions_gaps_and_verdict() -> None:
     assert text.endswith("verified: 1,200 records of t in file:///lake")
     assert "NOT verified" in verify_table(report(MISSING))
     assert "missing: partition 2, offsets 3-5, 9" in verify_table(report(MISSING))
+
+
+def test_objects_that_nothing_proves_are_counted_in_the_verdict() -> None:
+    counted = report()
+    counted.partitions = [replace(counted.partitions[0], by_name=2)]
+    line = "2 of 3 objects not proven by a manifest (counted by name and lines only)"
+    assert verify_table(counted).splitlines()[-1] == line
+    assert line in table(replace(outcome(GOOD), report=counted))
+
+
+def test_findings_say_what_to_do_about_them() -> None:
+    assert "to do: missing: nothing repairs a backup by itself" in verify_table(report(MISSING))
+    assert "to do     missing: nothing repairs" in table(outcome(BAD, MISSING))
+    (told,) = json.loads(document(outcome(BAD, MISSING)))["advice"]
+    assert told.startswith("missing: ")
+    assert "to do" not in verify_table(report())
+
+
+def test_a_finding_with_many_objects_names_the_first() -> None:
+    many = replace(MISSING, keys=tuple(f"k{number}" for number in range(9)))
+    assert finding_line(many).endswith("(k0, k1, k2, k3, k4, and 4 more)")
+
+
+def test_a_lake_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for lake in (str(tmp_path / "lake"), (tmp_path / "lake").as_uri()):
+        arguments = ["verify", "-t", "t", "--lake", lake]
+        with pytest.raises(MisuseError, match="no such folder"):
+            backup.main(arguments, standalone_mode=False)
+
+
+def test_a_line_is_not_wrapped_and_nothing_is_redrawn_once_the_job_is_ending() -> None:
+    screen = io.StringIO()
+    terminal = Terminal(file=screen, force_terminal=True, width=40)
+    with terminal.status("starting") as spinner:
+        console = Console(FakeClock(), spinner)
+        console.say("ticks: " + "x" * 80)
+        console.rest()
+        drawn = screen.getvalue()
+        console.status("2 rows")
+    assert "ticks: " + "x" * 80 in drawn
+    assert screen.getvalue() == drawn

@@ -9,6 +9,7 @@ from tickertape.base.fakes import FakeClock
 from tickertape.base.ids import PartitionIndex, TopicName, TopicPartition
 from tickertape.cli.main import run
 from tickertape.cli.worker import Screen
+from tickertape.connect.runtime.events import Limits
 from tickertape.connect.s3.assemble import PartitionAssembler
 from tickertape.connect.s3.chunk import Chunk
 from tickertape.connect.s3.settings import SinkSettings
@@ -84,7 +85,7 @@ def test_it_says_what_it_will_do_before_it_does_it(
     error = capsys.readouterr().err
     assert error.startswith(f"s3-sink: mytopic -> file://{files}/lake   (group connect-s3-sink)\n")
     assert "exactly once  yes" in error
-    assert "tape: Kafka: " in error.splitlines()[-1]
+    assert error.splitlines()[-1] == "tape: no broker answers at 127.0.0.1:1"
 
 
 def test_a_store_that_does_not_answer_is_told(
@@ -92,11 +93,44 @@ def test_a_store_that_does_not_answer_is_told(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    monkeypatch.setattr("tickertape.cli.worker.Limits", lambda: Limits(retry_ms_max=1))
     (files / "sink.properties").write_text(
         SINK + "s3.bucket.name=b\nstore.url=http://127.0.0.1:1\ns3.part.retries=0\n"
+        "retry.backoff.ms=10\n"
     )
     assert start(*NOBODY) == 1
-    assert "check store.url" in capsys.readouterr().err
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("tape: s3://b?endpoint=http://127.0.0.1:1&region=us-west-2: head bucket")
+    assert "check store.url and that the store runs; given up after " in last
+
+
+def test_a_url_leaves_the_region_to_itself(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    monkeypatch.setattr("tickertape.cli.worker.Limits", lambda: Limits(retry_ms_max=1))
+    more = "s3.part.retries=0\nretry.backoff.ms=10\n"
+    (files / "sink.properties").write_text(SINK + more)
+    assert start(*NOBODY, "--store-url", "s3://b/lake?endpoint=http://127.0.0.1:1") == 1
+    shown = capsys.readouterr().err
+    where = "s3://b/lake?endpoint=http://127.0.0.1:1&region=eu-west-1"
+    assert shown.startswith(f"s3-sink: mytopic -> {where} ")
+    assert "check endpoint= in the URL" in shown.splitlines()[-1]
+
+
+def test_a_misspelled_key_is_named_beside_the_one_that_is_missing(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "sink.properties").write_text(SINK.replace("flush.size=3", "flush.sise=3"))
+    assert start("--store-url", "file:///tmp/lake") == 1
+    told = capsys.readouterr().err
+    assert "flush.size: got nothing" in told
+    misspelled = (
+        "sink.properties:4: flush.sise: unknown property, ignored, did you mean flush.size?"
+    )
+    assert misspelled in told
 
 
 def test_flushes_in_quick_succession_are_counted_not_printed(

@@ -23,16 +23,22 @@ def test_file_urls_and_paths_are_folders(tmp_path: Path, monkeypatch: pytest.Mon
     assert opened("~/lake").url == "file:///home/quant/lake"
 
 
-def test_s3_urls_carry_prefix_and_endpoint() -> None:
-    assert opened("s3://bucket").url == "s3://bucket"
-    assert opened("s3://bucket/a/b/").url == "s3://bucket/a/b"
-    with_endpoint = opened("s3://bucket/a?endpoint=http://127.0.0.1:9000&region=eu-west-1")
-    assert with_endpoint.url == "s3://bucket/a?endpoint=http://127.0.0.1:9000"
+def test_s3_urls_carry_prefix_endpoint_and_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    assert opened("s3://bucket").url == "s3://bucket?region=us-west-2"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert opened("s3://bucket/a/b/").url == "s3://bucket/a/b?region=eu-west-1"
+    elsewhere = "s3://bucket/a?endpoint=http://127.0.0.1:9000&region=eu-west-2"
+    assert opened(elsewhere).url == elsewhere
 
 
-def test_the_url_of_a_store_opens_the_same_store() -> None:
+def test_the_url_of_a_store_opens_the_same_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     for url in [
         "s3://bucket/a?endpoint=http://127.0.0.1:9000",
+        "s3://bucket/my%20lake?region=eu-west-1&path_style=false",
         "file:///data/my%20lake",
         "memory:",
     ]:

@@ -1,5 +1,6 @@
 """S3's answers, good and bad, over real HTTP: what the store makes of each."""
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -185,7 +186,7 @@ def test_the_budget_ends(server: ScriptedS3, store: S3Store) -> None:
 @pytest.mark.parametrize(
     ("fault", "advice"),
     [
-        ((404, "NoSuchBucket"), "create it, or correct s3.bucket.name=lake"),
+        ((404, "NoSuchBucket"), "create it, or correct s3://lake$"),
         ((403, "InvalidAccessKeyId"), "Check the credentials"),
         ((403, "SignatureDoesNotMatch"), "Check the credentials"),
         ((400, "ExpiredToken"), "Check the credentials"),
@@ -212,9 +213,45 @@ def test_nobody_answers(server: ScriptedS3, store: S3Store) -> None:
         rng=SeededRng(),
         sleep=lambda _: None,
     )
-    with pytest.raises(ObjectStoreError, match=r"check store\.url") as caught:
+    with pytest.raises(ObjectStoreError, match=r"check endpoint= in the URL") as caught:
         nowhere.check()
     assert caught.value.retriable
+
+
+def from_file(server: ScriptedS3) -> S3Store:
+    options = S3Options(
+        endpoint=server.endpoint, access_key_id="id", secret_access_key="key", from_file=True
+    )
+    return S3Store("lake", "", options, rng=SeededRng(), sleep=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        ((404, "NoSuchBucket"), r"correct s3\.bucket\.name=lake$"),
+        ((403, "InvalidAccessKeyId"), r"aws\.access\.key\.id and .* in the connector's file"),
+        ((301, "PermanentRedirect"), r"not in us-west-2: set s3\.region=its region$"),
+    ],
+    ids=str,
+)
+def test_who_wrote_a_file_is_told_its_properties(
+    server: ScriptedS3, fault: tuple[int, str], advice: str
+) -> None:
+    server.script = [fault]
+    with pytest.raises(ObjectStoreError, match=advice):
+        from_file(server).put("a", b"x")
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "InvalidAccessKeyId", "PermanentRedirect"])
+def test_who_wrote_a_url_is_told_of_no_property_and_of_no_botocore(
+    server: ScriptedS3, store: S3Store, code: str
+) -> None:
+    server.script = [(400, code)]
+    with pytest.raises(ObjectStoreError) as caught:
+        store.put("a", b"x")
+    told = str(caught.value)
+    assert told.startswith(f"s3://lake?endpoint={server.endpoint}: put a: {code} as scripted. ")
+    assert not re.search(r"s3\.(bucket|region)|connector's|An error|retries|\.\.", told)
 
 
 def test_no_credentials_anywhere(server: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from tickertape.broker.api import dispatch
 from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.data_lock import DataLock
 from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.loop_errors import loop_errors
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.settings import BrokerSettings
 
@@ -102,6 +103,7 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
             flush_interval_ms=settings.flush_interval_ms,
         )
         stopping = _stop_on_signals()
+        asyncio.get_running_loop().set_exception_handler(loop_errors(world.clock))
         listener = await asyncio.get_running_loop().create_server(
             shell.connect, sock=sock, backlog=_BACKLOG
         )

@@ -1,6 +1,6 @@
 """Rows into a topic: keyed, idempotent, acks=all, retried without end, every delivery counted.
 
-Partitions are chosen as the Java client does (murmur2). Each record says where it is from in two
+Partitions are chosen as the Java client does (murmur2). Each record says where it is from in three
 headers, which is what a later run resumes by. Rows that are in the topic already count as sent and
 acknowledged: they were.
 """
@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, murmu
 from tickertape.base.errors import TapeError
 from tickertape.base.ports import Clock
 from tickertape.connect.feed.ledger import Tally
-from tickertape.connect.feed.resume import ROW_HEADER, SOURCE_HEADER
+from tickertape.connect.feed.resume import HASH_HEADER, ROW_HEADER, SOURCE_HEADER, chained
 from tickertape.connect.feed.rows import Row
 
 _LOOK_EVERY: Final = 1024  # rows between two looks at deliveries and at the rest of the world
@@ -77,6 +77,7 @@ class Pump:
         self._clock = clock
         self._watch = watch
         self._fatal: str | None = None
+        self._chain = b""
         self.progress = Progress()
         self._producer = Producer(
             {
@@ -100,6 +101,7 @@ class Pump:
         pace = None if speed is None else _Pace(self._clock, speed)
         for row in rows:
             line, key, timestamp_ms, value = row
+            self._chain = chained(self._chain, value)
             sent(value)
             progress.rows += 1
             progress.bytes += len(value)
@@ -133,6 +135,7 @@ class Pump:
         headers: list[tuple[str, str | bytes | None]] = [
             (SOURCE_HEADER, self._source),
             (ROW_HEADER, b"%d" % line),
+            (HASH_HEADER, self._chain),
         ]
         while True:
             try:

@@ -22,6 +22,13 @@ KEY_COLUMNS: Final = ("symbol", "instrument")
 _BYTES_PER_ROW_MAX: Final = 1_000_000  # Kafka's default max.message.bytes, less the overhead
 _LINES_PER_ROW_MAX: Final = 64  # a quote left open must not swallow the file
 _QUOTED_CHARS_MAX: Final = 200
+_CSV_ERRORS: Final = {  # a part of csv's own message -> ours
+    "expected after": "there is text after a closing quote",
+    "unexpected end of data": "a quote is never closed",
+    "field larger than": "a field is longer than 131,072 characters",
+    "new-line character": "there is a line end within an unquoted field",
+    "NUL": "there is a zero byte",
+}
 
 
 class Row(NamedTuple):
@@ -158,7 +165,7 @@ class RowReader:
                 except orjson.JSONEncodeError:
                     self._bad(line, "not UTF-8")
                 except ValueError as error:
-                    self._bad(line, f"time {fields[time_index]!r}: {error}")
+                    self._bad(line, time.refusal(fields[time_index], error))
                 else:
                     if len(value) > _BYTES_PER_ROW_MAX:
                         self._bad(line, f"{len(value)} bytes, want at most {_BYTES_PER_ROW_MAX}")
@@ -187,7 +194,7 @@ class RowReader:
                 line = lines.number - len(taken) + 1
                 raw = lines.first_line_only()
                 taken[:] = [raw]
-                self._bad(line, str(error))
+                self._bad(line, _plain(error))
                 taken.clear()
                 reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
             else:
@@ -210,7 +217,17 @@ class RowReader:
             header = tuple(next(csv.reader([first], delimiter=self._delimiter, strict=True)))
             "".join(header).encode()
         except (csv.Error, UnicodeEncodeError) as error:
-            raise MisuseError(f"{name}: header {first[:80]!r}: {error}") from error
+            if isinstance(error, csv.Error):
+                reason = f"header {first[:80]!r}: {_plain(error)}"
+                raise MisuseError(f"{name}: {reason}") from error
+            raise MisuseError(f"{name}: not a text file (UTF-8)") from error
+        if "\0" in first:
+            raise MisuseError(f"{name}: not a text file (UTF-8)")
+        if all(not column.strip() or _is_number(column) for column in header):
+            raise MisuseError(
+                f"{name}: the first line, {first[:80].rstrip()!r}, holds values: it must name the"
+                " columns. Put a line of names before it"
+            )
         twice = sorted({column for column in header if header.count(column) > 1})
         if twice or "" in header:
             raise MisuseError(f"{name}: header {first[:80]!r}: want names, each once; got {twice}")
@@ -226,6 +243,20 @@ class RowReader:
             if name in self.header:
                 return self.header.index(name)
         return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(error: csv.Error) -> str:
+    """What csv found, in words for whoever has the file before them."""
+    text = str(error)
+    return next((words for start, words in _CSV_ERRORS.items() if start in text), text)
 
 
 def _stem(name: str) -> str:

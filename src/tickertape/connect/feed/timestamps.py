@@ -38,6 +38,11 @@ class TimeColumn:
     meaning: str
     identity: str
 
+    def refusal(self, field: str, error: ValueError) -> str:
+        """Why ``parse`` did not take a field: our own reason, or else what was expected."""
+        ours = str(error).startswith(f"{field!r} is ")
+        return f"time {error}" if ours else f"time {field!r} is not {self.meaning}"
+
 
 def find_time_column(
     header: Sequence[str], first_row: Sequence[str], wanted: str | None, file_name: str

@@ -43,6 +43,11 @@ _HOPELESS: Final = frozenset({
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  # as above
     KafkaError._FATAL,  # noqa: SLF001  # as above
 })  # fmt: skip
+_SILENCE: Final = frozenset({
+    KafkaError._TRANSPORT,  # noqa: SLF001  # as above
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001  # as above
+    KafkaError._TIMED_OUT,  # noqa: SLF001  # as above
+})  # fmt: skip
 
 
 class KafkaSource:
@@ -253,7 +258,13 @@ class KafkaSource:
 
     def topics_missing(self, timeout_ms: int) -> list[str]:
         """Which of the subscribed topics (patterns aside) the cluster does not have."""
-        known = self._ask(lambda: self._consumer.list_topics(timeout=timeout_ms / 1000)).topics
+        try:
+            known = self._consumer.list_topics(timeout=timeout_ms / 1000).topics
+        except KafkaException as caught:
+            if caught.args[0].code() not in _SILENCE:
+                raise _explained(caught.args[0]) from caught
+            bootstrap = self._config["bootstrap.servers"]
+            raise GroupError(f"no broker answers at {bootstrap}", retriable=True) from caught
         return [topic for topic in self._topics if topic not in known and topic[0] != "^"]
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from tickertape.connect.runtime.task import SinkTask
 from tickertape.connect.s3.assemble import Flush
 from tickertape.connect.s3.commit import GroupError
 from tickertape.connect.s3.settings import SinkSettings
-from tickertape.objects.store import ObjectStore
+from tickertape.objects.store import ObjectStore, ObjectStoreError
 
 _ASK_MS = 10_000
 
@@ -29,6 +29,38 @@ class Connector:
 
     settings: SinkSettings
     store: ObjectStore
+
+
+def wait_for_store(
+    connector: Connector, stop: Event, *, clock: Clock, listener: Listener, limits: Limits
+) -> None:
+    """Check a connector's store; one that does not answer is asked as patiently as at a flush.
+
+    Returns when the store is good, or ``stop`` is set. Raises ObjectStoreError for what a person
+    must mend, or after ``limits.retry_ms_max`` without an answer.
+    """
+    began_ms, backoff_ms = clock.monotonic_ms(), connector.settings.retry_backoff_ms
+    attempt = 0
+    while not stop.is_set():
+        attempt += 1
+        try:
+            for warning in connector.store.check():
+                listener.noted(f"WARNING: {warning}")
+        except ObjectStoreError as error:
+            if stop.is_set():
+                return
+            waited_ms = clock.monotonic_ms() - began_ms
+            if not error.retriable:
+                raise
+            if waited_ms >= limits.retry_ms_max:
+                error.add_note(f"given up after {waited_ms} ms; nothing was skipped")
+                raise
+            listener.noted(
+                f"the store does not answer, again in {backoff_ms} ms (attempt {attempt}): {error}"
+            )
+            stop.wait(backoff_ms / 1_000)
+        else:
+            return
 
 
 class Worker:

@@ -15,6 +15,7 @@ from confluent_kafka import Message
 from tickertape.connect.s3.chunk import RecordRejectedError
 from tickertape.connect.s3.formats import encoder_for, line_end
 from tickertape.connect.s3.inventory import Finding, Holding
+from tickertape.connect.s3.layout import Layout
 from tickertape.connect.s3.runs import Run, common, merged, subtract
 from tickertape.connect.topic_reader import TopicReader
 
@@ -23,12 +24,16 @@ from tickertape.connect.topic_reader import TopicReader
 class Comparison:
     """What the topic said about one partition. Runs are inclusive.
 
-    ``unread``: offsets the topic no longer has. ``committed`` and ``aborted``: of the gaps asked
-    about, where a record is visible to everybody, or only without isolation.
+    ``confirmed`` and ``refuted``: keys of objects in no manifest whose records the topic has, and
+    whose content these give, or do not in any format. ``unread``: offsets the topic no longer has.
+    ``committed`` and ``aborted``: of the gaps asked about, where a record is visible to everybody,
+    or only without isolation.
     """
 
     compared: int = 0
     not_comparable: int = 0
+    confirmed: set[str] = field(default_factory=set)
+    refuted: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     unread: list[Run] = field(default_factory=list)
     committed: list[Run] = field(default_factory=list)
@@ -51,12 +56,12 @@ def compare_partition(
     low, high = readers.uncommitted.bounds(topic, partition)
     pending: list[_Recount] = []
     for holding in holdings:
-        if holding.manifest is None:
-            continue
         if holding.runs[0][0] < low or holding.runs[-1][1] >= high:
             result.not_comparable += holding.entry is not None
+        elif holding.manifest is not None:
+            pending.append(_Recount(holding, holding.manifest.layout))
         else:
-            pending.append(_Recount(holding))
+            pending += [_Recount(holding, layout) for layout in holding.layouts]
     result.unread = common(gaps, [(0, low - 1), (high, max(high, 1 << 62))])
     asked = subtract(gaps, result.unread)
     wanted = merged([*(run for recount in pending for run in recount.holding.runs), *asked])
@@ -68,7 +73,12 @@ def compare_partition(
             waiting = _count(waiting, records, offsets)
             present += common(asked, _runs_of(offsets)) if asked else []
     for recount in pending:
-        _conclude(recount, result)
+        if recount.holding.manifest is None:
+            _conclude_by_name(recount, result)
+        else:
+            _conclude(recount, result)
+    result.refuted -= result.confirmed
+    result.compared += len(result.confirmed)
     result.committed = _visible(readers.committed, topic, partition, present)
     result.aborted = subtract(present, result.committed)
     return result
@@ -77,15 +87,14 @@ def compare_partition(
 class _Recount:
     """One object's content as the topic's records give it."""
 
-    def __init__(self, holding: Holding) -> None:
-        assert holding.manifest is not None
+    def __init__(self, holding: Holding, layout: Layout) -> None:
         self.holding = holding
         self.first, self.last = holding.runs[0][0], holding.runs[-1][1]
         self.records = 0
         self.refusal: str | None = None
         self._digest = hashlib.sha256()
-        self._encode = encoder_for(holding.manifest.layout)
-        self._line_end = line_end(holding.manifest.layout)
+        self._encode = encoder_for(layout)
+        self._line_end = line_end(layout)
 
     def take(self, records: Sequence[Message], offsets: Sequence[int]) -> None:
         """Those of a batch that are this object's."""
@@ -99,7 +108,7 @@ class _Recount:
                 self.refusal = f"offset {mine[error.index].offset()}: {error.reason}"
                 return
             whole = [line for line in lines if line is not None]
-            if self.holding.entry is None:
+            if self.holding.manifest is not None and self.holding.entry is None:
                 if whole:
                     self.refusal = "skipped as null values, and the topic has others there"
                 continue
@@ -123,6 +132,15 @@ def _count(
             break
         recount.take(records, offsets)
     return [recount for recount in waiting if recount.last > offsets[-1]]
+
+
+def _conclude_by_name(recount: _Recount, result: Comparison) -> None:
+    """One of the formats that an object in no manifest may be in."""
+    holding = recount.holding
+    if recount.refusal is None and recount.records < holding.records:
+        return  # compaction or retention took some of its records
+    same = recount.refusal is None and recount.content_sha256() == holding.content_sha256
+    (result.confirmed if same else result.refuted).add(holding.key)
 
 
 def _conclude(recount: _Recount, result: Comparison) -> None:

@@ -2,14 +2,14 @@
 
 Objects that a manifest names are checked against it: there, the stored bytes' digest, gzip whole,
 the content's digest, the number of lines. Objects that no manifest names (another connector's, or
-a flush that was cut off) are accounted for by name and line count, as consecutive offsets.
+a flush that was cut off) are accounted for by name and line count, as consecutive offsets: that
+counts their records and proves no content.
 """
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from tickertape.base.errors import StorageError
@@ -21,8 +21,15 @@ from tickertape.connect.s3.names import ROOT, parse_manifest_key, parse_object_k
 from tickertape.connect.s3.runs import Run
 from tickertape.objects.store import ObjectStore, sha256_hex
 
-Kind = Literal["missing", "doubled", "altered", "unproven", "foreign"]
+Kind = Literal["missing", "doubled", "altered", "unproven", "foreign", "recompressed"]
 _GZIP: Final = b"\x1f\x8b"
+# What the Java connector is most often told: JSON lines of text or of schemaless JSON, raw lines.
+_USUAL: Final = (
+    Layout(),
+    Layout(converter="json", schemas_enable=False),
+    Layout(format="bytes", converter="bytes"),
+)
+_RECOMPRESSED: Final = "compressed anew since, content unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,8 @@ class Holding:
     """One object. ``manifest`` and ``entry`` are None for objects accounted for by name.
 
     A manifest without an entry stands for the null values that its flush skipped: no object.
+    ``content_sha256`` and ``layouts`` are of objects accounted for by name: what they hold, and
+    which formats it may be in.
     """
 
     key: str
@@ -51,6 +60,8 @@ class Holding:
     manifest: Manifest | None = None
     entry: ManifestObject | None = None
     sound: bool = True
+    content_sha256: str = ""
+    layouts: tuple[Layout, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,6 +75,14 @@ class Inventory:
     manifests: dict[tuple[int, str], list[Manifest]] = field(default_factory=dict)
     connectors: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
+
+    def layouts(self) -> tuple[Layout, ...]:
+        """The formats that an object without a manifest may be in: the manifests', then usual ones.
+
+        One for each way to encode a value: names and compression do not matter here.
+        """
+        known = [m.layout for manifests in self.manifests.values() for m in manifests]
+        return tuple({_encoding(layout): layout for layout in (*known, *_USUAL)}.values())
 
     def partitions(self) -> list[int]:
         """Every partition that anything is known of."""
@@ -84,6 +103,7 @@ def take_inventory(
         else:
             others.update(item.key for item in manifest.objects)
     prefixes = {topic_prefix(Layout(topics_dir=topics_dir), topic)}
+    layouts = inventory.layouts()
     claimed: set[str] = set()
     for manifests in inventory.manifests.values():
         for manifest in manifests:
@@ -95,7 +115,9 @@ def take_inventory(
         for info in store.list(prefix):
             if info.key not in claimed and info.key not in others:
                 claimed.add(info.key)
-                _account_by_name(store, topic, info.key, inventory)
+                holding = _account_by_name(store, topic, info.key, inventory)
+                if holding is not None:
+                    inventory.holdings.append(replace(holding, layouts=layouts))
     return inventory
 
 
@@ -144,7 +166,7 @@ def _check_claimed(
     reason = _misnamed(manifest, entry) or _damage(stored, manifest.layout, entry)
     if reason is not None:
         finding = Finding(
-            kind="altered",
+            kind="recompressed" if reason == _RECOMPRESSED else "altered",
             partition=manifest.partition,
             runs=entry.offsets,
             reason=reason,
@@ -160,7 +182,7 @@ def _check_claimed(
             size=len(stored),
             manifest=manifest,
             entry=entry,
-            sound=reason is None,
+            sound=reason in {None, _RECOMPRESSED},
         )
     )
 
@@ -185,9 +207,9 @@ def _damage(stored: bytes, layout: Layout, entry: ManifestObject) -> str | None:
     if cut is not None:
         return f"{cut} after {lines} of {entry.records} records"
     if sha256_hex(stored) != entry.sha256:
-        same = sha256_hex(content) == entry.content_sha256
-        what = "compressed anew, content unchanged" if same else "other content"
-        return f"the stored bytes are not those of the manifest ({what})"
+        if content is not stored and sha256_hex(content) == entry.content_sha256:
+            return _RECOMPRESSED
+        return "the stored bytes are not those of the manifest (other content)"
     if sha256_hex(content) != entry.content_sha256:
         return "the content is not that of the manifest"
     # Values of format "bytes" may hold the separator; JSON lines hold no line feed.
@@ -214,7 +236,9 @@ def unpacked(stored: bytes) -> tuple[bytes, str | None]:
     return b"".join(pieces), None
 
 
-def _account_by_name(store: ObjectStore, topic: str, key: str, inventory: Inventory) -> None:
+def _account_by_name(
+    store: ObjectStore, topic: str, key: str, inventory: Inventory
+) -> Holding | None:
     file = key.rpartition("/")[2]
     # Any delimiter, any padding, any ending: whoever wrote it had a layout of its own.
     found = re.fullmatch(rf"{re.escape(topic)}[^0-9A-Za-z](\d+)[^0-9A-Za-z](\d+)(\.[^/]*)?", file)
@@ -223,7 +247,7 @@ def _account_by_name(store: ObjectStore, topic: str, key: str, inventory: Invent
         reason = "its name is none of this topic's" if found is None else "gone while we looked"
         finding = Finding(kind="foreign", partition=None, runs=(), reason=reason, keys=(key,))
         inventory.findings.append(finding)
-        return
+        return None
     partition, first = int(found[1]), int(found[2])
     content, cut = unpacked(stored)
     # The last line may lack its end: whoever wrote it, it is a record.
@@ -239,18 +263,24 @@ def _account_by_name(store: ObjectStore, topic: str, key: str, inventory: Invent
                 keys=(key,),
             )
         )
-    inventory.holdings.append(
-        Holding(
-            key=key,
-            partition=partition,
-            runs=runs,
-            records=records,
-            size=len(stored),
-            sound=cut is None,
-        )
+    return Holding(
+        key=key,
+        partition=partition,
+        runs=runs,
+        records=records,
+        size=len(stored),
+        sound=cut is None and records > 0,
+        content_sha256=sha256_hex(content),
     )
 
 
-def chain_gaps(manifests: Sequence[Manifest]) -> list[Run]:
-    """Offsets between consecutive flushes of one connector that no manifest speaks for."""
-    return [(a.end + 1, b.start - 1) for a, b in pairwise(manifests) if b.start > a.end + 1]
+def _encoding(layout: Layout) -> tuple[object, ...]:
+    """What of a layout determines a record's line."""
+    return (
+        layout.format,
+        layout.separator if layout.format == "bytes" else "",
+        layout.converter,
+        layout.schemas_enable,
+        layout.json_compat,
+        layout.decimal_format,
+    )

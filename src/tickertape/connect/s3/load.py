@@ -34,7 +34,7 @@ def load_settings(worker_file: Sequence[Entry], sink_file: Sequence[Entry]) -> S
     consumer = _consumer(base, sink)
     errors = base.errors + sink.errors
     if errors:
-        raise MisuseError("\n".join(errors))
+        raise MisuseError("\n".join(errors + _strangers(base, sink)))
     topics = sink.values["topics"]
     assert isinstance(topics, tuple)
     return SinkSettings(
@@ -50,7 +50,7 @@ def load_settings(worker_file: Sequence[Entry], sink_file: Sequence[Entry]) -> S
         flush_idle_ms=sink.number("flush.idle.ms"),
         timezone=sink.text("timezone") or "UTC",
         bucket=sink.text("s3.bucket.name") or None,
-        region=sink.text("s3.region"),
+        region=_region(sink),
         store_url=sink.text("store.url") or None,
         path_style=sink.flag("s3.path.style.access.enabled"),
         part_retries=sink.number("s3.part.retries"),
@@ -61,6 +61,17 @@ def load_settings(worker_file: Sequence[Entry], sink_file: Sequence[Entry]) -> S
         secret_access_key=sink.text("aws.secret.access.key"),
         notices=(*base.notices, *sink.notices),
     )
+
+
+def _strangers(*files: Checked) -> list[str]:
+    """Unknown keys: one of them, misspelled, may be why another one is missing."""
+    return [str(notice) for checked in files for notice in checked.notices if notice.unknown]
+
+
+def _region(sink: Checked) -> str | None:
+    """Confluent's default is for a bucket named by s3.bucket.name; a URL leaves it to AWS's."""
+    by_url = sink.text("store.url").startswith("s3:")
+    return None if by_url and not sink.given("s3.region") else sink.text("s3.region")
 
 
 def _source(entries: Sequence[Entry], default: str) -> str:

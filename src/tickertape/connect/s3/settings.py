@@ -28,7 +28,7 @@ class SinkSettings:
     flush_idle_ms: int = 60_000
     timezone: str = "UTC"
     bucket: str | None = None
-    region: str = "us-west-2"
+    region: str | None = "us-west-2"  # None: what AWS's own configuration says
     store_url: str | None = None
     path_style: bool = True
     part_retries: int = 3
@@ -38,6 +38,11 @@ class SinkSettings:
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
     notices: tuple[Notice, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def names_whole_url(self) -> bool:
+        """Whether store.url is an ``s3://`` URL, which names bucket and region itself."""
+        return (self.store_url or "").startswith("s3:")
 
     @property
     def group_id(self) -> str:

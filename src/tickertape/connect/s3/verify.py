@@ -3,11 +3,12 @@
 The proof is by offsets (manifests, or names and line counts), by digests of the stored bytes and of
 their content, and, where the topic still has the records, by encoding them again. An offset in no
 object is legal only if the flush that passed it says that there was no record, or the topic does.
+An object in no manifest is proven by the topic alone: names and lines say how many, not what.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from tickertape.connect.s3.compare import Comparison
 from tickertape.connect.s3.inventory import (
@@ -15,7 +16,6 @@ from tickertape.connect.s3.inventory import (
     Holding,
     Inventory,
     Kind,
-    chain_gaps,
     take_inventory,
 )
 from tickertape.connect.s3.runs import Run, common, doubled, merged, subtract
@@ -69,6 +69,7 @@ class PartitionReport:
     bytes: int
     compared: int
     gaps: tuple[Gap, ...]
+    by_name: int = 0  # objects that neither a manifest nor the topic proves
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +85,13 @@ class Report:
     @property
     def verified(self) -> bool:
         """Nothing is wrong, and there is something to be right about."""
-        return not self.findings and self.records > 0
+        wrong = any(finding.kind not in HARMLESS for finding in self.findings)
+        return not wrong and self.records > 0
+
+    @property
+    def by_name(self) -> int:
+        """Objects that neither a manifest nor the topic proves: counted by name and lines only."""
+        return sum(partition.by_name for partition in self.partitions)
 
     @property
     def records(self) -> int:
@@ -111,6 +118,7 @@ class Report:
             "records": self.records,
             "objects": self.objects,
             "bytes": self.bytes,
+            "by_name": self.by_name,
             "partitions": [_partition_json(partition) for partition in self.partitions],
             **{kind: self._of(kind) for kind in KINDS},
             "notes": self.notes,
@@ -131,7 +139,10 @@ class Report:
         ]
 
 
-KINDS: tuple[Kind, ...] = ("missing", "doubled", "altered", "unproven", "foreign")
+KINDS: Final[tuple[Kind, ...]] = (
+    "missing", "doubled", "altered", "unproven", "foreign", "recompressed",
+)  # fmt: skip
+HARMLESS: Final[frozenset[Kind]] = frozenset({"recompressed"})
 
 
 def verify(
@@ -141,8 +152,12 @@ def verify(
     witness: Witness | None = None,
     connector: str | None = None,
     topics_dir: str = "topics",
+    names_only: bool = False,
 ) -> Report:
-    """Read everything the bucket holds of ``topic`` and judge it. ObjectStoreError, TopicError."""
+    """Read everything the bucket holds of ``topic`` and judge it. ObjectStoreError, TopicError.
+
+    ``names_only``: objects that another connector left are proven enough by names and lines.
+    """
     inventory = take_inventory(store, topic, connector=connector, topics_dir=topics_dir)
     report = Report(topic=topic, lake=store.url, findings=list(inventory.findings))
     if not inventory.holdings and not inventory.manifests:
@@ -150,12 +165,16 @@ def verify(
         return report
     if witness is not None:
         witness = _same_topic(witness, inventory, report)
-    if witness is None:
-        report.notes.append("the topic was not asked: contents are proven by digests alone")
+    proven = any(holding.entry is not None for holding in inventory.holdings)
+    if witness is None and proven:
+        report.notes.append(
+            "the topic was not asked: contents of objects in a manifest are proven by its digests"
+        )
     backed_up = inventory.partitions()
     there = range(witness.partitions()) if witness is not None else ()
     for partition in sorted({*backed_up, *there}):
-        report.partitions.append(_judge(partition, inventory, witness, report))
+        judged = _judge(partition, inventory, witness, report, names_only=names_only)
+        report.partitions.append(judged)
     return report
 
 
@@ -181,6 +200,7 @@ class _Scope:
     holdings: list[Holding]
     nulls: list[Holding]
     covered: list[Run]
+    since: int | None  # the first offset that a manifest speaks for
     inside: list[Run]  # passed by flushes, in no object, not skipped: the manifests say no record
     skipped: list[Run]
     between: list[Run]  # nobody speaks for them
@@ -202,21 +222,27 @@ class _Scope:
 
 
 def _judge(
-    partition: int, inventory: Inventory, witness: Witness | None, report: Report
+    partition: int,
+    inventory: Inventory,
+    witness: Witness | None,
+    report: Report,
+    *,
+    names_only: bool,
 ) -> PartitionReport:
     scope = _scope(partition, inventory)
     connectors = sorted(inventory.connectors)
     end = None if witness is None else witness.expected_end(partition, connectors)
     _find_doubles(scope, report)
-    _find_unproven(scope, inventory, end, report)
     gaps = [Gap(first=a, last=b, reason="null values, skipped") for a, b in scope.skipped]
-    compared = 0
+    answer = Comparison()
     if witness is None:
         gaps += [Gap(first=a, last=b, reason="no record, says the flush") for a, b in scope.inside]
         _miss(scope, scope.between, "in no object", report)
     else:
         tail = _unbacked_tail(witness, scope, end)
-        compared = _ask(witness, scope, tail, gaps, report)
+        answer = _ask(witness, scope, tail, gaps, report)
+    named = [h for h in scope.holdings if h.entry is None and h.key not in answer.confirmed]
+    _find_unproven(scope, named, answer.refuted, report, names_only=names_only)
     return PartitionReport(
         partition=partition,
         first=scope.first,
@@ -224,8 +250,9 @@ def _judge(
         records=sum(holding.records for holding in scope.holdings),
         objects=len(scope.holdings),
         bytes=sum(holding.size for holding in scope.holdings),
-        compared=compared,
+        compared=answer.compared,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.first)),
+        by_name=len(named),
     )
 
 
@@ -251,7 +278,8 @@ def _scope(partition: int, inventory: Inventory) -> _Scope:
         if m.skipped
     ]
     skipped = subtract(skipped, covered)
-    return _Scope(partition, holdings, nulls, covered, inside, skipped, between)
+    since = passed[0][0] if passed else None
+    return _Scope(partition, holdings, nulls, covered, since, inside, skipped, between)
 
 
 def _find_doubles(scope: _Scope, report: Report) -> None:
@@ -273,46 +301,58 @@ def _find_doubles(scope: _Scope, report: Report) -> None:
         )
 
 
-def _find_unproven(scope: _Scope, inventory: Inventory, end: int | None, report: Report) -> None:
-    """Objects without a manifest are history or work in progress.
+def _find_unproven(
+    scope: _Scope,
+    named: Sequence[Holding],
+    refuted: set[str],
+    report: Report,
+    *,
+    names_only: bool,
+) -> None:
+    """Objects (``named``) that no manifest names and the topic did not confirm.
 
-    Not so between manifests, nor after the last one below ``end``, up to which flushes were done.
+    Those from before the first manifest may be another connector's: whether that will do, the user
+    says. A later one is a flush's that was cut off, or whose manifest is gone.
     """
-    named = [holding for holding in scope.holdings if holding.entry is None]
-    chains = [
-        chain for (number, _), chain in inventory.manifests.items() if number == scope.partition
-    ]
-    holes = [gap for chain in chains for gap in chain_gaps(chain)]
-    proven = max((chain[-1].end for chain in chains), default=None)
-    if proven is not None and end is not None and proven < end - 1:
-        holes.append((proven + 1, end - 1))
-    for hole in holes:
-        # A hole that no object touches is missing, which is reported elsewhere.
-        touched = common([hole], [run for holding in named for run in holding.runs])
-        if touched:
-            reason = (
-                "their flush left no manifest, or it is gone: known by name and line count only"
-            )
-            keys = tuple(h.key for h in named if common([hole], h.runs))
+    ours, foreign, wrong = [], [], []
+    for holding in named:
+        first = holding.runs[0][0] if holding.runs else 0
+        if holding.key in refuted:
+            wrong.append(holding)
+        elif scope.since is not None and first >= scope.since:
+            ours.append(holding)
+        elif not names_only:
+            foreign.append(holding)
+    reasons = (
+        (wrong, "in no manifest, and the topic's records give other content in every known format"),
+        (
+            ours,
+            "in no manifest: it is gone, or the flush has not ended; nothing proves the content",
+        ),
+        (
+            foreign,
+            "in no manifest: another connector's, or all are gone; nothing proves the content",
+        ),
+    )
+    for holdings, reason in reasons:
+        if holdings:
+            runs = merged(run for holding in holdings for run in holding.runs)
+            keys = tuple(holding.key for holding in holdings)
             report.findings.append(
                 Finding(
                     kind="unproven",
                     partition=scope.partition,
-                    runs=tuple(touched),
+                    runs=tuple(runs),
                     reason=reason,
                     keys=keys,
                 )
             )
-    outside = sum(not common(holes, holding.runs) for holding in named)
-    if outside:
-        report.notes.append(
-            f"partition {scope.partition}: {outside} objects without a manifest (another"
-            " connector's, or an unfinished flush's) are accounted for by name and line count"
-        )
 
 
-def _ask(witness: Witness, scope: _Scope, tail: list[Run], gaps: list[Gap], report: Report) -> int:
-    """Everything that only the topic can tell. Returns how many objects it confirmed."""
+def _ask(
+    witness: Witness, scope: _Scope, tail: list[Run], gaps: list[Gap], report: Report
+) -> Comparison:
+    """Everything that only the topic can tell."""
     partition = scope.partition
     asked = merged([*scope.inside, *scope.between, *tail])
     sound = [holding for holding in scope.holdings if holding.sound]
@@ -331,10 +371,10 @@ def _ask(witness: Witness, scope: _Scope, tail: list[Run], gaps: list[Gap], repo
     if answer.not_comparable:
         report.notes.append(
             f"partition {partition}: the topic no longer has the records of"
-            f" {answer.not_comparable} objects: proven by digests alone"
+            f" {answer.not_comparable} objects in manifests: proven by digests alone"
         )
     _note_the_rest(witness, scope, report)
-    return answer.compared
+    return answer
 
 
 def _unbacked_tail(witness: Witness, scope: _Scope, end: int | None) -> list[Run]:
@@ -372,5 +412,6 @@ def _partition_json(partition: PartitionReport) -> Mapping[str, object]:
         "objects": partition.objects,
         "bytes": partition.bytes,
         "compared": partition.compared,
+        "by_name": partition.by_name,
         "gaps": [{"from": g.first, "to": g.last, "reason": g.reason} for g in partition.gaps],
     }

@@ -6,12 +6,18 @@ from itertools import count
 import pytest
 from confluent_kafka import Message, Producer, murmur2
 
-from tickertape.base.errors import MisuseError
 from tickertape.base.fakes import FakeClock
 from tickertape.base.world import SystemClock
 from tickertape.connect.feed.ledger import Tally
 from tickertape.connect.feed.pump import Destination, FeedError, Progress, Pump, _Pace
-from tickertape.connect.feed.resume import last_rows
+from tickertape.connect.feed.resume import (
+    RefusedError,
+    Standing,
+    chained,
+    check_rows,
+    look_up,
+    source_id,
+)
 from tickertape.connect.feed.rows import Row
 from tickertape.connect.topic_reader import TopicReader
 
@@ -39,13 +45,13 @@ def pump(
     tally = Tally()
     where = Destination(bootstrap=bootstrap, topic=topic, partitions=PARTITIONS)
     sender = Pump(where, source, tally, clock=SystemClock(), watch=lambda _: None)
-    sender.run(content, found(bootstrap, topic, source))
+    sender.run(content, found(bootstrap, topic, source).rows)
     return sender, tally
 
 
-def found(bootstrap: str, topic: str, source: bytes = SOURCE) -> dict[int, int]:
+def found(bootstrap: str, topic: str, source: bytes = SOURCE) -> Standing:
     with TopicReader(bootstrap, clock=SystemClock()) as reader:
-        return last_rows(reader, topic, source, lambda _: None)
+        return look_up(reader, topic, source, lambda _: None)
 
 
 def stored(bootstrap: str, topic: str) -> dict[int, list[Message]]:
@@ -107,13 +113,15 @@ def test_each_partition_resumes_at_its_own_row(bootstrap: str, topic: str) -> No
 def test_another_source_at_the_end_does_not_hide_ours(bootstrap: str, topic: str) -> None:
     pump(bootstrap, topic, rows(range(2, 200)))
     pump(bootstrap, topic, rows(range(2, 900)), source=b"another")
-    assert max(found(bootstrap, topic).values()) == 199
+    assert max(found(bootstrap, topic).rows.values()) == 199
     sender, _ = pump(bootstrap, topic, rows(range(2, 300)))
     assert sender.progress.resumed == 198
 
 
 def test_an_empty_topic_has_nothing_to_resume(bootstrap: str, topic: str) -> None:
-    assert found(bootstrap, topic) == {}
+    standing = found(bootstrap, topic)
+    assert (standing.marks, sum(standing.held.values())) == ({}, 0)
+    check_rows(topic, rows([2, 3]), standing, append=False)
 
 
 def test_a_topic_whose_partitions_changed_is_refused(bootstrap: str, topic: str) -> None:
@@ -123,7 +131,7 @@ def test_a_topic_whose_partitions_changed_is_refused(bootstrap: str, topic: str)
     headers: list[tuple[str, str | bytes | None]] = [("tape.source", SOURCE), ("tape.row", b"7")]
     producer.produce(topic, b"{}", key, partition=wrong, headers=headers)
     producer.flush()
-    with pytest.raises(MisuseError, match="4 partitions now, another number than when row 7"):
+    with pytest.raises(RefusedError, match="4 partitions now, another number than when row 7"):
         found(bootstrap, topic)
 
 
@@ -158,3 +166,45 @@ def test_due_times_scale_and_never_go_back() -> None:
     clock = FakeClock()
     pace = _Pace(clock, 10.0)
     assert [pace.due_ms(ms) for ms in (5_000, 6_000, 4_000, 15_000)] == [0, 100, -100, 1000]
+
+
+def test_a_file_that_grew_may_go_on(bootstrap: str, topic: str) -> None:
+    pump(bootstrap, topic, rows(range(2, 700)))
+    check_rows(topic, rows(range(2, 1000)), found(bootstrap, topic), append=False)
+    check_rows(topic, rows(range(2, 700)), found(bootstrap, topic), append=False)
+
+
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("changed", [2, 350, 699])
+def test_a_file_that_changed_is_refused(
+    bootstrap: str, topic: str, changed: int, *, append: bool
+) -> None:
+    content = rows(range(2, 700))
+    pump(bootstrap, topic, content)
+    spoiled = [
+        row._replace(value=b"{}") if row.line == changed else row for row in rows(range(2, 800))
+    ]
+    standing = found(bootstrap, topic)
+    with pytest.raises(RefusedError, match="earlier version of this file"):
+        check_rows(topic, spoiled, standing, append=append)
+    with pytest.raises(RefusedError, match="earlier version of this file"):
+        check_rows(topic, content[:-1], standing, append=append)
+
+
+def test_a_topic_with_other_records_is_refused_unless_they_are_to_be_mixed(
+    bootstrap: str, topic: str
+) -> None:
+    pump(bootstrap, topic, rows(range(2, 200)), source=b"another")
+    with pytest.raises(RefusedError, match="holds 198 records that are not rows of this file"):
+        check_rows(topic, rows(range(2, 300)), found(bootstrap, topic), append=False)
+    check_rows(topic, rows(range(2, 300)), found(bootstrap, topic), append=True)
+    pump(bootstrap, topic, rows(range(2, 300)))
+    with pytest.raises(RefusedError, match="holds 198 records"):
+        check_rows(topic, rows(range(2, 300)), found(bootstrap, topic), append=False)
+    check_rows(topic, rows(range(2, 300)), found(bootstrap, topic), append=True)
+
+
+def test_what_headers_say_never_changes() -> None:
+    """They are in topics: another spelling would refuse every file that is there."""
+    assert source_id(("symbol", "", "recv_ns:ns"), b'{"symbol":"A"}') == b"b43ebc8ce1e12797"
+    assert chained(chained(b"", b"one"), b"two") == b"850346b1d3d341f0"

@@ -183,3 +183,30 @@ def test_real_ticks_are_all_good_rows(file: str, count: int, first_ms: int) -> N
     with gzip.open(TICK_FILES / file, "rt") as lines:
         line = list(itertools.islice(lines, 1000))[-1]
     assert ",".join(json.loads(rows[998].value).values()) == line.rstrip("\n")
+
+
+@pytest.mark.parametrize("content", ["1,2\n3,4\n", "1.5,,-7\n1,2,3\n", "20260105\n1\n"])
+def test_a_file_without_a_line_of_names_is_refused(content: str) -> None:
+    with pytest.raises(MisuseError, match="it must name the columns"):
+        read(content)
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"a\0b,c\n1,2\n"])
+def test_a_file_that_is_no_text_is_refused(content: bytes) -> None:
+    with pytest.raises(MisuseError, match=r"not a text file \(UTF-8\)"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('1,"A" x', "there is text after a closing quote"),
+        ('1,"A', "a quote is never closed"),
+        ("soon,A", "time 'soon' is not ts_ms (ms)"),
+        ("-1,A", "time '-1' is outside 1970 to 9999"),
+        ("1," + "x" * 140_000, "a field is longer than 131,072 characters"),
+    ],
+)
+def test_reasons_are_in_plain_words(line: str, reason: str) -> None:
+    _, bad, _ = read(f"ts_ms,symbol\n0,A\n{line}\n")
+    assert [item.reason for item in bad] == [reason]

@@ -101,12 +101,15 @@ def test_altered_bytes_are_altered(bucket: Bucket) -> None:
     assert "other content" in report.findings[0].reason
 
 
-def test_compressed_anew_is_said_to_be_just_that(bucket: Bucket) -> None:
+def test_compressed_anew_is_told_and_does_no_harm(bucket: Bucket) -> None:
     (key,) = bucket.simple((0, 2))
     data = bucket.store.objects[key]
     bucket.store.objects[key] = gzip.compress(gzip.decompress(data), 1, mtime=7)
     report = verify(bucket.store, TOPIC)
-    assert "compressed anew, content unchanged" in report.findings[0].reason
+    assert told(report) == {"recompressed": [(0, ((0, 2),))]}
+    assert report.verified
+    bucket.store.objects[key] = gzip.decompress(data)
+    assert told(verify(bucket.store, TOPIC)) == {"altered": [(0, ((0, 2),))]}, "not .gz any more"
 
 
 def test_a_truncated_gzip_tells_how_far_it_can_be_read(bucket: Bucket) -> None:
@@ -211,14 +214,16 @@ def test_the_last_manifests_leave_a_trace_in_the_group(bucket: Bucket) -> None:
     last = bucket.flush((3, 5), bucket.put("partition=0", range(3, 6)))
     assert verify(bucket.store, TOPIC, witness=Group(6)).verified
     del bucket.store.objects[last]
-    assert verify(bucket.store, TOPIC, witness=Group(3)).verified  # it is an unfinished flush's
-    assert told(verify(bucket.store, TOPIC, witness=Group(6))) == {"unproven": [(0, ((3, 5),))]}
+    for end in (3, 6):  # an unfinished flush's, or a finished one's
+        report = verify(bucket.store, TOPIC, witness=Group(end), names_only=True)
+        assert told(report) == {"unproven": [(0, ((3, 5),))]}
 
 
 def test_without_any_manifest_the_group_of_the_connector_given_is_asked(bucket: Bucket) -> None:
     bucket.put("partition=0", range(3))
-    assert verify(bucket.store, TOPIC, witness=Group(6)).verified  # of whom could it ask?
-    report = verify(bucket.store, TOPIC, witness=Group(6), connector="s3-sink")
+    witness = Group(6)
+    assert verify(bucket.store, TOPIC, witness=witness, names_only=True).verified  # whom to ask?
+    report = verify(bucket.store, TOPIC, witness=witness, connector="s3-sink", names_only=True)
     assert told(report) == {"missing": [(0, ((3, 5),))]}
 
 
@@ -233,30 +238,66 @@ def test_an_object_of_an_unknown_name_is_foreign(bucket: Bucket) -> None:
 def test_a_bucket_of_the_java_connector_is_accounted_by_name_and_lines(bucket: Bucket) -> None:
     bucket.put("2019-06-28", [0, 1, 2])
     bucket.put("2019-06-29", [3, 4, 5])
-    report = verify(bucket.store, TOPIC)
+    report = verify(bucket.store, TOPIC, names_only=True)
     assert report.verified
     assert (report.partitions[0].first, report.partitions[0].last) == (0, 5)
-    assert any("2 objects without a manifest" in note for note in report.notes)
+    assert (report.by_name, report.to_json()["by_name"]) == (2, 2)
+    assert not any("proven by" in note for note in report.notes)
+
+
+def test_names_and_lines_alone_prove_nothing_unless_that_is_asked_for(bucket: Bucket) -> None:
+    bucket.put("partition=0", [0, 1, 2])
+    report = verify(bucket.store, TOPIC)
+    assert told(report) == {"unproven": [(0, ((0, 2),))]}
+    assert not report.verified
+
+
+def test_the_last_manifest_deleted_and_the_content_altered_is_not_verified(bucket: Bucket) -> None:
+    bucket.simple((0, 2))
+    made = bucket.put("partition=0", range(3, 6))
+    last = bucket.flush((3, 5), made)
+    del bucket.store.objects[last]
+    bucket.store.objects[made.key] = gzip.compress(b"x\ny\nz\n")
+    for names_only in (False, True):
+        report = verify(bucket.store, TOPIC, names_only=names_only)
+        assert told(report) == {"unproven": [(0, ((3, 5),))]}
+        assert report.by_name == 1
+
+
+def test_the_topic_confirms_or_refutes_objects_in_no_manifest(bucket: Bucket) -> None:
+    one, two = bucket.put("partition=0", range(3)), bucket.put("partition=0", range(3, 6))
+
+    class Asked(Group):
+        def compare(
+            self, partition: int, holdings: Sequence[Holding], gaps: Sequence[Run]
+        ) -> Comparison:
+            return Comparison(compared=1, confirmed={one.key}, refuted={two.key})
+
+    report = verify(bucket.store, TOPIC, witness=Asked(6), names_only=True)
+    assert told(report) == {"unproven": [(0, ((3, 5),))]}
+    assert "other content" in report.findings[0].reason
 
 
 def test_a_hole_in_a_java_bucket_is_missing(bucket: Bucket) -> None:
     bucket.put("partition=0", [0, 1, 2])
     bucket.put("partition=0", [6, 7])
-    assert told(verify(bucket.store, TOPIC)) == {"missing": [(0, ((3, 5),))]}
+    report = verify(bucket.store, TOPIC, names_only=True)
+    assert told(report) == {"missing": [(0, ((3, 5),))]}
 
 
 def test_a_takeover_continues_what_the_java_connector_left(bucket: Bucket) -> None:
     bucket.put("partition=0", [0, 1, 2])
     bucket.simple((3, 5), (6, 8))
-    assert verify(bucket.store, TOPIC).verified
+    assert told(verify(bucket.store, TOPIC)) == {"unproven": [(0, ((0, 2),))]}
+    assert verify(bucket.store, TOPIC, names_only=True).verified
 
 
-def test_a_flush_that_was_cut_off_is_no_finding(bucket: Bucket) -> None:
+def test_a_flush_that_was_cut_off_is_unproven(bucket: Bucket) -> None:
     bucket.simple((0, 2))
     bucket.put("partition=0", range(3, 6))
     report = verify(bucket.store, TOPIC)
-    assert report.verified
-    assert any("unfinished" in note for note in report.notes)
+    assert told(report) == {"unproven": [(0, ((3, 5),))]}
+    assert "the flush has not ended" in report.findings[0].reason
 
 
 def test_skipped_and_recordless_offsets_are_explained(bucket: Bucket) -> None:
