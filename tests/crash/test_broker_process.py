@@ -238,6 +238,23 @@ def test_a_full_disk_refuses_loses_nothing_and_the_broker_lives(broker: Tickerta
     assert read_all(broker.bootstrap, full).items() >= again.acknowledged.items()
 
 
+def test_a_lack_of_descriptors_is_a_line_and_passes(broker: Tickertape) -> None:
+    topic = create_topic(broker.bootstrap, unique("crash"))
+    used = max(int(path.name) for path in Path(f"/proc/{broker.pid}/fd").iterdir())
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, (3, hard))
+    with socket.create_connection(("127.0.0.1", broker.port)):
+        eventually(lambda: "cannot accept" in broker.log.read_text(), "a line about it")
+    resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, (used + 100, hard))
+    sender = Sender(broker.bootstrap, topic)
+    sender.send(values(3))
+    assert sender.flush() == 0
+    assert len(sender.acknowledged) == 3
+    told = broker.log.read_text()
+    assert told.count("cannot accept connections, trying again: Too many open files") == 1
+    assert "Traceback" not in told
+
+
 def test_random_bytes_harm_nobody_else(broker: Tickertape) -> None:
     rng = random.Random(20261122)
     for _ in range(200):

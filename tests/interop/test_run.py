@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,8 @@ def test_another_lake_than_the_one_that_has_the_backup_is_refused(tmp_path: Path
     home = (tmp_path / "d" / "lake").as_uri()
     assert f"was backed up to {home} (group connect-s3-sink-ticks)" in refused.told
     assert tape(*job).code == 0
+    shutil.rmtree(tmp_path / "d" / "lake" / "_tickertape")
+    assert "was backed up already" in tape(*job).told
 
 
 def test_too_many_bad_rows_fail_the_run(tmp_path: Path) -> None:

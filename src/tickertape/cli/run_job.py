@@ -308,11 +308,11 @@ class Job:
                 place = TopicPartition(TopicName(topic), PartitionIndex(partition))
                 if next(iter(store.list(manifest_prefix(self._connector, place))), None) is None:
                     last = self._folder.last_lake(topic)
-                    where = last if last not in {None, self._lake} else "a lake that is not there"
+                    where = f"to {last}" if last not in {None, self._lake} else "already"
                     raise RefusedError(
-                        f"topic {topic} was backed up to {where} (group {group}), and"
-                        f" {self._lake} has no manifest of it: use the same --lake,"
-                        " or another -t or --data-dir"
+                        f"topic {topic} was backed up {where} (group {group}), and"
+                        f" {self._lake} has no manifest of it (another lake, or deleted): use the"
+                        " same --lake, or another -t or --data-dir"
                     )
 
     def _store_the_rest(self) -> None:
