@@ -20,7 +20,7 @@ _TIMES: Final = {
 
 @click.group()
 def topic() -> None:
-    """List, describe, create, alter and delete topics; show their offsets."""
+    """List, describe, create, alter, delete topics; show offsets."""
 
 
 @topic.command("list")

@@ -41,7 +41,7 @@ def worker() -> None:
     """Back topics up with the properties files of Kafka Connect."""
 
 
-@worker.command()
+@worker.command(short_help="Run connectors until stopped, or once with --once.")
 @click.argument("worker_file", type=click.Path(path_type=Path))
 @click.argument("connector_files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-b", "--bootstrap-server", help="Overrides bootstrap.servers of the worker's file.")
