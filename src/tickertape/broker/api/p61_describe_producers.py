@@ -1,11 +1,11 @@
 """DescribeProducers (key 61), versions 0 to 0.
 
 Behaviour. The producer ids that have written to a partition and are still remembered: epoch, last
-sequence and timestamp. None of them has a transaction open (KIP-664).
+sequence and timestamp, and where an open transaction began (KIP-664).
 
 Versions. Flexible.
 
-Deviations. There are no transactions: only idempotent producers are listed.
+Deviations. None known.
 """
 
 from tickertape.base.errors import StorageError
