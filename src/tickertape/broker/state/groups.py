@@ -24,6 +24,7 @@ from tickertape.broker.state.group_types import (
     SyncAnswer,
     SyncAsk,
 )
+from tickertape.broker.state.internal_log import Commit
 from tickertape.broker.state.offset_records import (
     Committed,
     OffsetChange,
@@ -34,7 +35,7 @@ from tickertape.broker.state.offset_records import (
     offset_record,
     read_changes,
 )
-from tickertape.broker.state.offsets import Commit, CommittedOffsets, OffsetsLog
+from tickertape.broker.state.offsets import CommittedOffsets, OffsetsLog
 from tickertape.broker.state.pending_offsets import PendingOffsets, Place
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.error_codes import ErrorCode

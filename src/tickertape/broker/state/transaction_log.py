@@ -1,26 +1,21 @@
-"""The transaction log: where in ``__transaction_state`` an id lives, appending there, reading it.
-
-Also appends the markers that end a transaction, wherever it has written.
-"""
+"""The transaction log, and the markers that end a transaction, wherever it has written."""
 
 from collections.abc import Callable, Iterator
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, Rng
 from tickertape.broker.state.durability import Durability
-from tickertape.broker.state.internal_log import replay_log
-from tickertape.broker.state.offsets import Commit, partition_for
+from tickertape.broker.state.internal_log import Commit, InternalLog, InternalTopic
 from tickertape.broker.state.settings import BrokerSettings
-from tickertape.broker.state.topic_ids import random_topic_id
-from tickertape.broker.state.topics import TRANSACTIONS_TOPIC, Topic, TopicRegistry
+from tickertape.broker.state.topics import TRANSACTIONS_TOPIC, TopicRegistry
 from tickertape.broker.state.transaction import State, TopicIndex, Transaction
 from tickertape.broker.state.transaction_records import read_transactions, transaction_record
-from tickertape.broker.state.waits import Partition, Waiter
+from tickertape.broker.state.waits import Waiter
 from tickertape.wire.error_codes import ErrorCode
 
 
-class TransactionLog:
-    """Appends to and reads ``__transaction_state``, which it creates when first needed."""
+class TransactionLog(InternalLog):
+    """``__transaction_state``; its key is the transactional id."""
 
     def __init__(
         self,
@@ -30,27 +25,13 @@ class TransactionLog:
         clock: Clock,
         rng: Rng,
     ) -> None:
-        self._settings = settings
-        self._topics = topics
-        self._durability = durability
-        self._clock = clock
-        self._rng = rng
-
-    def ensure_topic(self) -> Topic:
-        """The topic; created if there is none. StorageError if it cannot be."""
-        topic = self._topics.get(TRANSACTIONS_TOPIC)
-        if topic is None:
-            topic = self._topics.create(
-                TRANSACTIONS_TOPIC,
-                random_topic_id(self._rng),
-                self._settings.transaction_state_log_num_partitions,
-                {
-                    "cleanup.policy": "compact",
-                    "compression.type": "producer",
-                    "segment.bytes": str(self._settings.transaction_state_log_segment_bytes),
-                },
-            )
-        return topic
+        topic = InternalTopic(
+            name=TRANSACTIONS_TOPIC,
+            partitions=settings.transaction_state_log_num_partitions,
+            segment_bytes=settings.transaction_state_log_segment_bytes,
+            timeout_ms=settings.offsets_commit_timeout_ms,
+        )
+        super().__init__(topic, topics, durability, clock, rng)
 
     def store(
         self,
@@ -59,23 +40,8 @@ class TransactionLog:
         done: Callable[[ErrorCode], None],
     ) -> None:
         """Append its record. ``settled``: it is durable, or failed; ``done``: perhaps sooner."""
-        deadline_ms = self._clock.monotonic_ms() + self._settings.offsets_commit_timeout_ms
-        waiter = Commit(self._durability, deadline_ms, settled, done)
-        try:
-            partition = self._partition_of(transaction.transactional_id)
-        except StorageError as error:
-            waiter.settle(0, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
-            return
-        record = transaction_record(transaction)
-        result = partition.log.append_internal([record], self._clock.now_ms())
-        if result.error is not ErrorCode.NONE:
-            waiter.settle(0, result.error, result.message)
-            partition.settle()
-            return
-        self._durability.appended(partition)
-        if partition.log.durable_offset <= result.last_offset:
-            self._durability.waits.add(waiter)
-        self._durability.wait(partition, result.last_offset + 1, waiter, 0)
+        waiter = Commit(self._durability, self.deadline_ms(), settled, done)
+        self.append(transaction.transactional_id, [transaction_record(transaction)], waiter)
 
     def mark(self, transaction: Transaction, where: TopicIndex, waiter: Waiter, slot: int) -> None:
         """Append its marker there; ``slot`` of ``waiter`` is settled when that is durable.
@@ -83,7 +49,7 @@ class TransactionLog:
         The coordinator epoch in it is the leader epoch of the id's own partition.
         """
         try:
-            epoch = self._partition_of(transaction.transactional_id).log.leader_epoch
+            epoch = self.partition_of(transaction.transactional_id).log.leader_epoch
             partition = self._topics.partition(*where)
         except StorageError as error:
             waiter.settle(slot, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
@@ -103,17 +69,7 @@ class TransactionLog:
         self._durability.appended(partition)
         self._durability.wait(partition, result.last_offset + 1, waiter, slot)
 
-    def replay(self) -> Iterator[tuple[str, Transaction | None]]:
+    def transactions(self) -> Iterator[tuple[str, Transaction | None]]:
         """Everything that the log says, partition by partition, oldest first."""
-        topic = self._topics.get(TRANSACTIONS_TOPIC)
-        for partition in topic.partitions if topic is not None else ():
-            if partition is not None:
-                for stored in replay_log(partition.log):
-                    yield from read_transactions(stored.records)
-
-    def _partition_of(self, transactional_id: str) -> Partition:
-        topic = self.ensure_topic()
-        index = partition_for(transactional_id, len(topic.partitions))
-        partition = self._topics.partition(TRANSACTIONS_TOPIC, index)
-        assert partition is not None
-        return partition
+        for _, stored in self.replay():
+            yield from read_transactions(stored.records)

@@ -74,7 +74,7 @@ class Transactions:
 
     def load(self) -> int:
         """Rebuild everything from the transaction log; returns the number of ids."""
-        for transactional_id, stored in self._log.replay():
+        for transactional_id, stored in self._log.transactions():
             if stored is None:
                 self._entries.pop(transactional_id, None)
             else:

@@ -12,7 +12,7 @@ from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
 from tickertape.base.fakes import FakeClock, SeededRng
 from tickertape.base.world import OsFileSystem
 from tickertape.broker.state import topic_configs
-from tickertape.broker.state.offsets import partition_for
+from tickertape.broker.state.internal_log import partition_for
 from tickertape.broker.state.producer_ids import BLOCK_SIZE, ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
