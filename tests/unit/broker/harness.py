@@ -8,6 +8,7 @@ from tickertape.base.fake_fs import FakeFileSystem, Loss
 from tickertape.base.fakes import FakeClock, SeededRng
 from tickertape.broker.api.dispatch import handle
 from tickertape.broker.state.broker import Broker, StartReport
+from tickertape.broker.state.session import Session
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.batch import iter_batches
@@ -50,6 +51,7 @@ class FakeCall:
         self.peer = "127.0.0.1"
         self.client_id: str | None = "tester"
         self.connection_id = 1
+        self.session = Session()
         self.gone = False
         self.outcomes: list[tuple[str, Any]] = []
 

@@ -17,6 +17,7 @@ from tickertape.broker.server.frames import FrameBuffer
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.outbox import Outbox
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.session import Session
 from tickertape.wire.parts import Part, part_size
 
 LOG = logging.getLogger("tickertape.broker")
@@ -53,12 +54,13 @@ class Host(Protocol):
 class Exchange:
     """One request and its answer to be: the shell's Call."""
 
-    __slots__ = ("_connection", "client_id", "connection_id", "parts", "peer")
+    __slots__ = ("_connection", "client_id", "connection_id", "parts", "peer", "session")
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self.peer = connection.peer
         self.connection_id = connection.number
+        self.session = connection.session
         self.client_id: str | None = None
         self.parts: list[Part] | None = None  # None until answered
 
@@ -94,6 +96,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, number: int) -> None:
         self.number = number
         self.peer = "?"
+        self.session = Session()
         self.is_open = False
         self.active_ms = host.now_ms()
         self._host = host
@@ -112,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take the socket; refuse politely if there are too many."""
         self._transport = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername") or ("?", 0)
-        self.peer = str(address[0])
+        self.peer = self.session.host = str(address[0])
         self._name = f"{address[0]}:{address[1]}"
         try:
             own = cast(socket.socket, transport.get_extra_info("socket")).dup()

@@ -14,6 +14,7 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.durability import Durability
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.offsets import OffsetsLog
@@ -82,6 +83,7 @@ class Broker:
             clock,
         )
         self.cluster_id = ""
+        self.authorizer: Authorizer | None = None  # everything is allowed; see api.rights
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
         self._upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
         self._offsets_due_ms = clock.monotonic_ms() + settings.offsets_retention_check_interval_ms

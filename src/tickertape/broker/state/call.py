@@ -6,6 +6,7 @@ Exactly one of ``answer``, ``no_answer`` and ``close`` is called, once, in the h
 
 from typing import Protocol
 
+from tickertape.broker.state.session import Session
 from tickertape.wire.parts import Part
 
 
@@ -15,6 +16,7 @@ class Call(Protocol):
     peer: str
     client_id: str | None
     connection_id: int
+    session: Session
 
     def answer(self, parts: list[Part]) -> None:
         """Send the whole response, its header included, without the size prefix."""
