@@ -13,6 +13,8 @@ cordoned folders, of which this broker has none.
 from collections.abc import Iterable
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may_cluster
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -28,6 +30,10 @@ from tickertape.wire.schema.describe_log_dirs import (
 def describe_log_dirs(broker: Broker, request: Request, call: Call) -> None:
     """Size every partition asked for."""
     ask, _ = DescribeLogDirsRequest.decode(request.frame, request.at, request.version)
+    if not may_cluster(broker, call, Operation.DESCRIBE):
+        refusal = DescribeLogDirsResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        answer(call, request.header, refusal)
+        return
     if ask.topics is None:
         topics = [_sized(broker, topic.name, None) for topic in broker.topics]
     else:

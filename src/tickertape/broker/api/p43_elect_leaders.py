@@ -12,6 +12,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may_cluster
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -28,7 +30,9 @@ _TYPES: Final = frozenset({0, 1})  # preferred, unclean
 def elect_leaders(broker: Broker, request: Request, call: Call) -> None:
     """Say of each partition that it has its leader."""
     ask, _ = ElectLeadersRequest.decode(request.frame, request.at, request.version)
-    if ask.election_type not in _TYPES:
+    if not may_cluster(broker, call, Operation.ALTER):
+        response = _refused(ask, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+    elif ask.election_type not in _TYPES:
         response = ElectLeadersResponse(error_code=ErrorCode.INVALID_REQUEST)
     else:
         response = ElectLeadersResponse(
@@ -43,6 +47,22 @@ def elect_leaders(broker: Broker, request: Request, call: Call) -> None:
             ]
         )
     answer(call, request.header, response)
+
+
+def _refused(ask: ElectLeadersRequest, error: ErrorCode) -> ElectLeadersResponse:
+    return ElectLeadersResponse(
+        error_code=error,
+        replica_election_results=[
+            ReplicaElectionResult(
+                topic=wanted.topic,
+                partition_result=[
+                    PartitionResult(partition_id=index, error_code=error)
+                    for index in wanted.partitions
+                ],
+            )
+            for wanted in ask.topic_partitions or ()
+        ],
+    )
 
 
 def _result(broker: Broker, name: str, index: int) -> PartitionResult:

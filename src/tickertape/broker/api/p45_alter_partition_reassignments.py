@@ -10,6 +10,8 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may_cluster
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -25,6 +27,12 @@ from tickertape.wire.schema.alter_partition_reassignments import (
 def alter_partition_reassignments(broker: Broker, request: Request, call: Call) -> None:
     """Answer for each partition."""
     ask, _ = AlterPartitionReassignmentsRequest.decode(request.frame, request.at, request.version)
+    if not may_cluster(broker, call, Operation.ALTER):
+        refusal = AlterPartitionReassignmentsResponse(
+            error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        )
+        answer(call, request.header, refusal)
+        return
     response = AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=ask.allow_replication_factor_change,
         error_message=None,

@@ -8,8 +8,11 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may_cluster
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.list_partition_reassignments import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
@@ -19,4 +22,8 @@ from tickertape.wire.schema.list_partition_reassignments import (
 def list_partition_reassignments(broker: Broker, request: Request, call: Call) -> None:
     """List none."""
     ListPartitionReassignmentsRequest.decode(request.frame, request.at, request.version)
-    answer(call, request.header, ListPartitionReassignmentsResponse(error_message=None, topics=[]))
+    error = ErrorCode.NONE
+    if not may_cluster(broker, call, Operation.DESCRIBE):
+        error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    response = ListPartitionReassignmentsResponse(error_code=error, error_message=None, topics=[])
+    answer(call, request.header, response)

@@ -1,7 +1,7 @@
 """DescribeCluster (key 60), versions 0 to 2.
 
-Behaviour. One broker, which is also what clients are shown as the controller. Operations are all of
-them, when asked for: there is no authoriser.
+Behaviour. One broker, which is also what clients are shown as the controller. Operations, when
+asked for, are those that the client may do.
 
 Versions. 1 endpoint type (KIP-919): only brokers can be asked, and a broker answers a question for
 controllers with MISMATCHED_ENDPOINT_TYPE. 2 fenced brokers (KIP-1073): there are none.
@@ -12,6 +12,7 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import cluster_operations
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -24,9 +25,6 @@ from tickertape.wire.schema.describe_cluster import (
 _BROKERS: Final = 1
 _CONTROLLERS: Final = 2
 _NOT_ASKED: Final = -(2**31)
-# Bits are Kafka's AclOperation codes: create 5, alter 7, describe 8, cluster action 9, describe
-# configs 10, alter configs 11, idempotent write 12.
-_OPERATIONS: Final = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
 
 
 def describe_cluster(broker: Broker, request: Request, call: Call) -> None:
@@ -57,7 +55,7 @@ def describe_cluster(broker: Broker, request: Request, call: Call) -> None:
                 rack=settings.rack,
             )
         ],
-        cluster_authorized_operations=_OPERATIONS
+        cluster_authorized_operations=cluster_operations(broker, call)
         if ask.include_cluster_authorized_operations
         else _NOT_ASKED,
     )
