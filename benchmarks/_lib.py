@@ -87,14 +87,19 @@ def broker(*flags: str, folder: str | None = None) -> Iterator[Broker]:
         shutil.rmtree(root)
 
 
-def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
-    """``--name N`` for each number, ``--folder`` and ``--fsync``; prints the machine."""
-    parser = argparse.ArgumentParser(description=description)
+def parser(description: str | None, **numbers: int) -> argparse.ArgumentParser:
+    """``--name N`` for each number, ``--folder`` and ``--fsync``."""
+    made = argparse.ArgumentParser(description=description)
     for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--folder", help="where the data directory is made (default: /tmp)")
-    parser.add_argument("--fsync", choices=["always", "interval", "never"], default="always")
-    given = parser.parse_args()
+        made.add_argument(f"--{name}", type=int, default=default)
+    made.add_argument("--folder", help="where the data directory is made (default: /tmp)")
+    made.add_argument("--fsync", choices=["always", "interval", "never"], default="always")
+    return made
+
+
+def arguments(description: str | None, **numbers: int) -> argparse.Namespace:
+    """What ``parser`` finds; prints the machine."""
+    given = parser(description, **numbers).parse_args()
     print(f"{Path(sys.argv[0]).stem}: {machine()}, fsync {given.fsync}")
     return given
 

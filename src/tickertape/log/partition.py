@@ -20,14 +20,8 @@ from tickertape.base.errors import MisuseError, StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
 from tickertape.log.checkpoint import write_offset, write_topic_id
-from tickertape.log.compaction import (
-    CleaningTimes,
-    CompactionJob,
-    plan,
-    stored_cleaning_times,
-    swap_in,
-    write_cleaning_times,
-)
+from tickertape.log.cleaning import Cleaning
+from tickertape.log.compaction import CompactionJob
 from tickertape.log.config import LogConfig
 from tickertape.log.leader_epochs import write_leader_epochs
 from tickertape.log.lookup import newest_record, record_at_time
@@ -40,7 +34,6 @@ from tickertape.log.retention import segments_to_delete
 from tickertape.log.segment import Segment
 from tickertape.log.transactions import (
     Aborted,
-    AbortedRanges,
     Marker,
     write_index,
     write_internal,
@@ -87,8 +80,7 @@ class PartitionLog:
         self._writes_stuck = False
         self._folders: list[str] = []
         self._ticket: SyncTicket | None = None
-        self._job: CompactionJob | None = None
-        self._times: CleaningTimes | None = None
+        self._cleaning = Cleaning(fs, folder, self._write_later)
         self._abandoned = False
         self.configure(config)
 
@@ -477,70 +469,27 @@ class PartitionLog:
 
         Until ``finish_compaction`` there is no other plan. Raises StorageError.
         """
-        config = self._config
-        if self.failed is not None or self._job is not None or not config.compacts:
+        if self.failed is not None:
             return None
-        times = self._cleaning_times()
         ends_at = min(self._recovery_point, self.last_stable_offset)
-        groups = plan(self._segments, config, times, ends_at=ends_at, now_ms=now_ms)
-        if not groups:
-            return None
-        producers = self._producers.by_id.values()
-        number = self._segments.index(groups[-1][-1]) + 1
-        self._job = CompactionJob(
-            fs=self._fs,
-            config=config,
-            groups=groups,
-            until=self._segments[number].base_offset,
-            clean_until=times.clean_until,
-            tombstones_until=times.tombstones_until(now_ms, config.delete_retention_ms),
-            live_batches=frozenset(b.last_offset for p in producers for b in p.batches),
-            aborted=AbortedRanges(self._producers.transactions.aborted),
-            now_ms=now_ms,
+        return self._cleaning.plan(
+            self._segments, self._producers, self._config, ends_at=ends_at, now_ms=now_ms
         )
-        return self._job
-
-    def _cleaning_times(self) -> CleaningTimes:
-        if self._times is None:
-            self._times = stored_cleaning_times(self._fs, self.folder)
-        return self._times
 
     def finish_compaction(self, job: CompactionJob) -> str | None:
         """Swap in what the job wrote; else why not. Half a swap makes the log ``failed``."""
-        if job is not self._job:
-            raise MisuseError(f"{self.folder}: this is not the compaction that is out")
-        self._job = None
+        self._cleaning.take_back(job)
         if self._abandoned:
             return None
-        kept = {id(segment) for segment in self._segments}
-        stale = any(id(segment) not in kept for group in job.groups for segment in group)
-        if job.failure is not None or stale or self.failed is not None:
-            try:
-                job.discard()
-            except StorageError as error:
-                return str(error)
-            return job.failure or "the log was shortened meanwhile"
+        refusal = self._cleaning.refused(job, self._segments, usable=self.failed is None)
+        if refusal is not None:
+            return refusal
         try:
-            for cleaned, group in zip(job.cleaned, job.groups, strict=False):
-                at = self._segments.index(group[0])
-                self._merge_txn_indexes(at, len(group))
-                swap_in(self._fs, cleaned, group)
-                self._segments[at : at + len(group)] = [cleaned]
+            self._cleaning.swap(job, self._segments, self._producers.transactions)
         except StorageError as error:
             self.failed = f"{self.folder}: compaction stopped half way: {error}"
             return self.failed
-        times = self._cleaning_times()
-        times.cleaned(job.until, job.now_ms, job.config.delete_retention_ms)
-        self._write_later(names.CLEANED_OFFSETS, write_cleaning_times(times))
         return None
-
-    def _merge_txn_indexes(self, at: int, count: int) -> None:
-        """Before the swap: an entry that is there twice does no harm, one that is lost does."""
-        base, end = self._segments[at].base_offset, self._segments[at + count].base_offset
-        entries = self._producers.transactions.marked_between(base, end)
-        if entries:
-            path = self._path(names.offset_name(base, names.TXN_INDEX))
-            self._fs.write_atomic(path, write_index(entries))
 
     def compact(self, now_ms: int) -> CompactionJob | None:
         """Plan, run and finish at once; None if nothing was worth it. Raises StorageError."""
