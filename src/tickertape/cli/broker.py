@@ -28,6 +28,7 @@ from tickertape.broker.server.data_lock import running
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.server import Ready, ServerSettings, World, serve
 from tickertape.cli import roster
+from tickertape.cli.logs import start_logging
 from tickertape.config.properties import Entry, read_properties
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ _FSYNC_WARNINGS: Final = {
     "always": None,
     "interval": "fsync interval: a power cut takes back up to {ms} ms of acknowledged records",
     "never": "fsync never: a power cut takes back acknowledged records",
+}
+
+_FLAG_KEYS: Final = {
+    "data_dir": "log.dirs",
+    "fsync": "tape.fsync",
+    "metrics_port": "tape.metrics.port",
+    "log_format": "tape.log.format",
 }
 
 _properties = click.argument(
@@ -64,6 +72,14 @@ def broker() -> None:
     type=click.Choice(["always", "interval", "never"]),
     help="When records are synced to the disk; always (default): before they are acknowledged.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serve /metrics, /health and /ready there, for this machine only; 0: any free port.",
+)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr; default text."
+)
 @click.option("--override", multiple=True, metavar="KEY=VALUE", help="Set any server property.")
 @click.option("--detach", is_flag=True, help="Return once it serves; its log: DATA_DIR/broker.log.")
 @click.option("-v", "--verbose", is_flag=True, help="Say why a property has no effect.")
@@ -81,12 +97,17 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
     )
     if given["detach"]:
         return _start_detached(settings, given["output"])
-    _start_logging()
+    style = checked.text("tape.log.format")
+    start_logging(style)
     _tell(settings, checked, verbose=given["verbose"])
     settings = replace(settings, limits=_within_descriptors(settings.limits))
+
+    def announce(ready: Ready) -> None:
+        _announce(ready, settings, given["output"], style)
+
     world = World(fs=OsFileSystem(), clock=SystemClock(), rng=SystemRng())
     try:
-        clean = serve(settings, world, lambda ready: _announce(ready, settings, given["output"]))
+        clean = serve(settings, world, announce)
     finally:
         roster.leave(settings.data_dir)
     return 0 if clean else 1
@@ -181,7 +202,7 @@ def _flag_entries(given: dict[str, Any]) -> list[Entry]:
         if not separator:
             raise click.UsageError(f"--override {pair}: want KEY=VALUE")
         entries.append(Entry(key.strip(), value, number, "--override"))
-    for flag, key in (("data_dir", "log.dirs"), ("fsync", "tape.fsync")):
+    for flag, key in _FLAG_KEYS.items():
         if given[flag] is not None:
             entries.append(Entry(key, str(given[flag]), 1, f"--{flag.replace('_', '-')}"))
     return entries
@@ -206,12 +227,6 @@ def _only_running() -> str | None:
         )
         raise MisuseError(f"{len(found)} brokers run, want one of{places}")
     return next(iter(found), None)
-
-
-def _start_logging() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
 
 
 def _tell(settings: ServerSettings, checked: "Checked", *, verbose: bool) -> None:
@@ -243,17 +258,23 @@ def _within_descriptors(limits: Limits) -> Limits:
     return replace(limits, connections_max=min(limits.connections_max, max(1, hard // 3)))
 
 
-def _announce(ready: Ready, settings: ServerSettings, output: str) -> None:
+def _announce(ready: Ready, settings: ServerSettings, output: str, style: str) -> None:
+    log = logging.getLogger("tickertape.broker")
     try:
         roster.enter(settings.data_dir)
     except StorageError as error:
-        logging.getLogger("tickertape.broker").warning("found by --data-dir only: %s", error)
+        log.warning("found by --data-dir only: %s", error)
     gc.freeze()  # what is alive now stays: collections need not look at it again
-    click.echo(
+    line = (
         f"ready on {ready.bootstrap} after {ready.start_ms} ms, data in {ready.data_dir}, "
-        f"fsync {settings.broker.fsync}",
-        err=True,
+        f"fsync {settings.broker.fsync}"
     )
+    if ready.metrics_url is not None:
+        line += f", metrics on {ready.metrics_url}"
+    if style == "json":
+        log.info(line, extra={"bootstrap": ready.bootstrap, "start_ms": ready.start_ms})
+    else:
+        click.echo(line, err=True)
     if output == "json":
         document = {
             "_schema": SCHEMA,
@@ -263,6 +284,7 @@ def _announce(ready: Ready, settings: ServerSettings, output: str) -> None:
             "data_dir": ready.data_dir,
             "cluster_id": ready.cluster_id,
             "fsync": settings.broker.fsync,
+            "metrics": ready.metrics_url,
         }
         click.echo(json.dumps(document))
         sys.stdout.flush()

@@ -1,7 +1,8 @@
 """The keys of a broker's ``server.properties``, with Kafka's names.
 
 Every key of the files that Kafka 2.2 and 4.x ship is here, so that they start unchanged: those that
-mean nothing to a single, embedded node are inert, with the reason. One key is ours: ``tape.fsync``.
+mean nothing to a single, embedded node are inert, with the reason. Those that
+begin with ``tape.`` are ours.
 Sources: Kafka's KafkaConfig, ServerLogConfigs, GroupCoordinatorConfig and SocketServerConfigs.
 """
 
@@ -65,7 +66,7 @@ _KERNEL: Final = "the kernel sizes socket buffers itself"
 _BOUNDED: Final = "requests in flight are bounded per connection instead"
 _SYNCED: Final = "records are synced before they are acknowledged (see --fsync)"
 _CLEANER: Final = "the cleaner is one thread without a budget"
-_METRICS: Final = "this broker publishes no metrics yet"
+_METRICS: Final = "metrics are read over HTTP, see tape.metrics.port"
 _PLAIN: Final = "this broker serves PLAINTEXT only"
 _CLASSIC: Final = "this broker serves the classic group protocol only"
 _QUOTA: Final = "this broker has no quotas"
@@ -87,6 +88,9 @@ _USED: Final = (
     Key(name="log.dir", parse=words, default=()),
     Key(name="tape.fsync", parse=choice("always", "interval", "never"), default="always"),
     Key(name="log.flush.interval.ms", parse=integer(1, _LONG), default=1_000),
+    Key(name="tape.metrics.port", parse=integer(-1, 65_535), default=-1),
+    Key(name="tape.metrics.host", parse=text, default="127.0.0.1"),
+    Key(name="tape.log.format", parse=choice("text", "json"), default="text"),
     Key(name="num.partitions", parse=integer(1, 10_000), default=1),
     Key(name="auto.create.topics.enable", parse=boolean, default=True),
     Key(name="message.max.bytes", parse=integer(0), default=1_048_588),

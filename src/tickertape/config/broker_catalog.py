@@ -347,5 +347,8 @@ BROKER_CATALOG: Final[dict[str, tuple[str, str | None]]] = {
     "transactional.id.expiration.ms": ("int", "604800000"),
     "unclean.leader.election.enable": ("boolean", "false"),
     "tape.fsync": ("string", "always"),
+    "tape.log.format": ("string", "text"),
+    "tape.metrics.host": ("string", "127.0.0.1"),
+    "tape.metrics.port": ("int", "-1"),
 }
 """Property -> (type, default as a file would spell it)."""

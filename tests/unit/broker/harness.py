@@ -54,6 +54,7 @@ class FakeCall:
         self.session = Session()
         self.gone = False
         self.outcomes: list[tuple[str, Any]] = []
+        self.errors: list[int] = []
 
     def _outcome(self, kind: str, what: object) -> None:
         assert not self.outcomes, f"{kind} after {self.outcomes}"
@@ -64,6 +65,9 @@ class FakeCall:
 
     def no_answer(self) -> None:
         self._outcome("no answer", None)
+
+    def count(self, error: int) -> None:
+        self.errors.append(error)
 
     def close(self, reason: str) -> None:
         self._outcome("close", reason)

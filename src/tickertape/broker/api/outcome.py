@@ -1,13 +1,14 @@
 """What handlers share: the request they get, and how a response goes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader, response_prefix
+from tickertape.wire.message import Fields, Message
 
 NO_AUTHORIZER: Final = "No Authorizer is configured."
 """What Kafka says beside SECURITY_DISABLED."""
@@ -27,14 +28,6 @@ class Request:
         return self.header.api_version
 
 
-class Response(Protocol):
-    """Any generated response message."""
-
-    def encode(self, version: int) -> bytes:
-        """Its bytes in that version."""
-        ...
-
-
 Handler: TypeAlias = Callable[[Broker, Request, Call], None]
 
 
@@ -45,8 +38,23 @@ def fenced_before(first: int, error: ErrorCode, version: int) -> ErrorCode:
     return error
 
 
-def answer(call: Call, header: RequestHeader, response: Response) -> None:
+def errors_of(message: Fields) -> Iterator[int]:
+    """Every error code in a response that is not NONE."""
+    for name in message.__slots__:
+        value = getattr(message, name)
+        if name == "error_code":
+            if value:
+                yield value
+        elif type(value) is list:
+            for item in value:
+                if isinstance(item, Fields):
+                    yield from errors_of(item)
+
+
+def answer(call: Call, header: RequestHeader, response: Message) -> None:
     """Encode in the client's version and send."""
     version = header.api_version
     prefix = response_prefix(header.api_key, version, header.correlation_id)
+    for error in errors_of(response):
+        call.count(error)
     call.answer([prefix + response.encode(version)])

@@ -180,12 +180,14 @@ def _append(
     result = log.append(records, now_ms)
     if result.error is not _NONE:
         if result.error is ErrorCode.KAFKA_STORAGE_ERROR:
-            broker.notice(f"{topic}-{part.index} takes no more records: {result.message}")
+            broker.storage_refused(partition, str(result.message))
         if partition.waiting:
             partition.settle()  # if the log has failed, nobody waits for it in vain
         _refuse(out, result.error, result.message)
         return None
     if not result.duplicate:
+        partition.records_in += result.last_offset - result.base_offset + 1
+        partition.bytes_in += len(records)
         broker.durability.appended(partition)
     out.base_offset = result.base_offset
     out.log_append_time_ms = result.log_append_time_ms
@@ -244,6 +246,10 @@ def _refuse(out: PartitionProduced, error: ErrorCode, message: str | None) -> No
 def _answer(call: Call, header: RequestHeader, produced: Produced) -> None:
     version = header.api_version
     prefix = response_prefix(header.api_key, version, header.correlation_id)
+    for _, outs in produced:
+        for out in outs:
+            if out.error:
+                call.count(out.error)
     call.answer([prefix + write_produce_response(version, produced)])
 
 

@@ -52,7 +52,7 @@ def fetch(broker: Broker, request: Request, call: Call) -> None:
         sleeper = SleepingFetch(broker, header, call, ask, wait_ms)
         broker.fetch_waits.add(sleeper, reading.watched)
         return
-    _answer(call, header, reading.topics, _NONE)
+    _send(call, header, reading)
 
 
 class SleepingFetch:
@@ -79,7 +79,7 @@ class SleepingFetch:
         if not (due or reading.is_enough):
             return False
         self._broker.fetch_waits.remove(self)
-        _answer(self._call, self._header, reading.topics, _NONE)
+        _send(self._call, self._header, reading)
         return True
 
 
@@ -93,6 +93,7 @@ class _Reading:
         "_min_bytes",
         "_read_committed",
         "_size",
+        "sent",
         "topics",
         "watched",
     )
@@ -100,6 +101,7 @@ class _Reading:
     def __init__(self, broker: Broker, ask: FetchRequest) -> None:
         self.topics: list[tuple[str, list[FetchedPartition]]] = []
         self.watched: list[Partition] = []
+        self.sent: list[tuple[Partition, int]] = []  # how many bytes of it
         self._budget = min(ask.max_bytes, broker.settings.fetch_max_bytes)
         self._min_bytes = min(ask.min_bytes, self._budget)
         self._read_committed = ask.isolation_level == _READ_COMMITTED
@@ -151,6 +153,8 @@ class _Reading:
                 aborted += [entry[:2] for entry in log.aborted_in(offset, result, below=below)]
             parts, size, error = result.parts, result.size, result.error
             self._size += size
+            if size:
+                self.sent.append((partition, size))
             self._at_hand += max(size, limit) if result.more else size
             self._failed |= error is not _NONE
         return FetchedPartition(
@@ -189,6 +193,12 @@ class _Reading:
         return FetchedPartition(part.index, error, high_watermark, stable, start, aborted, [], 0)
 
 
+def _send(call: Call, header: RequestHeader, reading: _Reading) -> None:
+    for partition, size in reading.sent:
+        partition.bytes_out += size
+    _answer(call, header, reading.topics, _NONE)
+
+
 def _answer(
     call: Call,
     header: RequestHeader,
@@ -196,5 +206,11 @@ def _answer(
     error: ErrorCode,
 ) -> None:
     version = header.api_version
+    if error:
+        call.count(error)
+    for _, parts in topics:
+        for part in parts:
+            if part.error:
+                call.count(part.error)
     prefix: list[Part] = [response_prefix(header.api_key, version, header.correlation_id)]
     call.answer(prefix + write_fetch_response(version, topics, error=error))

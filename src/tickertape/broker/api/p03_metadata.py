@@ -69,6 +69,9 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
         if ask.include_cluster_authorized_operations
         else NOT_ASKED,
     )
+    for topic in topics:
+        if topic.error_code:
+            call.count(topic.error_code)
     header = request.header
     prefix = response_prefix(header.api_key, header.api_version, header.correlation_id)
     call.answer([prefix + write_metadata_response(header.api_version, response)])

@@ -49,6 +49,7 @@ def configure(
             idle_ms_max=checked.number("connections.max.idle.ms"),
         ),
         flush_interval_ms=checked.number("log.flush.interval.ms"),
+        metrics=_metrics(checked),
     )
     return settings, checked
 
@@ -69,6 +70,11 @@ def _listen(checked: Checked) -> tuple[str, int]:
             checked.warn("listeners", f"only the first is served: {listeners[0]}")
         return listeners[0].host or "0.0.0.0", listeners[0].port  # noqa: S104  # Kafka's meaning
     return checked.text("host.name") or _HOST, port if isinstance(port, int) else _PORT
+
+
+def _metrics(checked: Checked) -> tuple[str, int] | None:
+    port = checked.number("tape.metrics.port")
+    return (checked.text("tape.metrics.host"), port) if port >= 0 else None
 
 
 def _advertised(checked: Checked) -> tuple[str, int] | None:

@@ -10,12 +10,14 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol, cast
 
 from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.server.frames import FrameBuffer
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.outbox import Outbox
+from tickertape.broker.server.request_meters import ApiMeter, RequestMeters
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.session import Session
 from tickertape.wire.parts import Part, part_size
@@ -28,6 +30,7 @@ class Host(Protocol):
     """What a connection needs from the core loop."""
 
     limits: Limits
+    meters: RequestMeters | None
     handle: Callable[[memoryview, Call], None]
 
     def opened(self, connection: "Connection") -> bool:
@@ -46,6 +49,10 @@ class Host(Protocol):
         """Its outbox wants a flush."""
         ...
 
+    def say(self, line: str, key: str | None = None) -> None:
+        """Warn the operator, of the same ``key`` but now and then."""
+        ...
+
     def now_ms(self) -> int:
         """Monotonic."""
         ...
@@ -54,10 +61,21 @@ class Host(Protocol):
 class Exchange:
     """One request and its answer to be: the shell's Call."""
 
-    __slots__ = ("_connection", "client_id", "connection_id", "parts", "peer", "session")
+    __slots__ = (
+        "_began",
+        "_connection",
+        "_meter",
+        "client_id",
+        "connection_id",
+        "parts",
+        "peer",
+        "session",
+    )
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Connection", meter: ApiMeter | None) -> None:
         self._connection = connection
+        self._meter = meter
+        self._began = 0.0 if meter is None else perf_counter()
         self.peer = connection.peer
         self.connection_id = connection.number
         self.session = connection.session
@@ -73,13 +91,18 @@ class Exchange:
         else:
             size = sum(map(part_size, parts))
             self.parts = [size.to_bytes(4, "big"), *parts]
-        self._connection.answered(self)
+        self._finish()
 
     def no_answer(self) -> None:
         """Send nothing."""
         assert self.parts is None, "answered twice"
         self.parts = []
-        self._connection.answered(self)
+        self._finish()
+
+    def count(self, error: int) -> None:
+        """For the statistics."""
+        if self._meter is not None:
+            self._meter.failed(error)
 
     def close(self, reason: str) -> None:
         """Drop the connection."""
@@ -88,6 +111,11 @@ class Exchange:
     def alive(self) -> bool:
         """The connection is still there."""
         return self._connection.is_open
+
+    def _finish(self) -> None:
+        if self._meter is not None:
+            self._meter.answered(self._began)
+        self._connection.answered(self)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -120,7 +148,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             own = cast(socket.socket, transport.get_extra_info("socket")).dup()
         except OSError as error:  # no descriptor left
-            LOG.warning("connection from %s refused: %s", self._name, error.strerror)
+            refusal = f"refused: {error.strerror}"
+            self._host.say(f"connection from {self._name} {refusal}", refusal)
             self.abort()
             return
         own.settimeout(0)
@@ -186,7 +215,8 @@ class Connection(asyncio.BufferedProtocol):
     def drop(self, reason: str) -> None:
         """Close at once, with one line in the log."""
         if self.is_open:
-            LOG.warning("connection from %s closed: %s", self._name, reason)
+            line = f"connection from {self._name} closed: {reason}"
+            self._host.say(line, f"{self.peer}: {reason}")
             self.abort()
 
     def abort(self) -> None:
@@ -205,7 +235,8 @@ class Connection(asyncio.BufferedProtocol):
                 frame = frames.next_frame()
                 if frame is None:
                     break
-                exchange = Exchange(self)
+                meter = None if host.meters is None else host.meters.of(frame)
+                exchange = Exchange(self, meter)
                 calls.append(exchange)
                 host.handle(frame, exchange)
                 if self._is_full():

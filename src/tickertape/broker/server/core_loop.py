@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from tickertape.base.ports import Clock
+from tickertape.base.repeats import Repeats
 from tickertape.broker.server.connection import Connection
 from tickertape.broker.server.group_commit import GroupCommit, Syncing, WorkerThread
 from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.request_meters import RequestMeters
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.settings import FsyncMode
 from tickertape.log.compaction import CompactionJob
@@ -23,7 +25,6 @@ _TICK_AFTER_WORK_MS: Final = 1  # new requests may have brought the next deadlin
 
 _TICK_AFTER_FAULT_MS: Final = 1_000
 _REPEAT_MS: Final = 60_000
-_SAID_MAX: Final = 1_000
 
 
 class Core(Syncing, Protocol):
@@ -60,6 +61,9 @@ class CoreLoop:
         flush_interval_ms: int = 1000,
     ) -> None:
         self.limits = limits
+        self.meters: RequestMeters | None = None
+        self.connections_accepted = 0
+        self.connections_refused = 0
         self.handle = handle
         self.now_ms = clock.monotonic_ms
         self._core = core
@@ -74,9 +78,9 @@ class CoreLoop:
         self._timers: list[asyncio.TimerHandle] = []
         self._syncer = WorkerThread(self._loop, "tape-sync")
         self._cleaner: WorkerThread | None = None  # most brokers never compact anything
-        self._commits = GroupCommit(core, self._syncer, self._round_finished)
+        self.commits = GroupCommit(core, self._syncer, self._round_finished)
         self._progress = asyncio.Event()
-        self._said: dict[str, int] = {}  # notice -> when it was last logged
+        self._repeats = Repeats(clock, _REPEAT_MS)
         self._refusing = False  # connections are being refused, and that has been said
 
     # -- life --------------------------------------------------------------------------------
@@ -86,7 +90,7 @@ class CoreLoop:
         self._tick()
         self._every(min(self.limits.idle_ms_max / 4, 10_000), self._rest_all)
         if self._fsync == "interval":
-            self._every(self._flush_interval_ms, self._commits.begin)
+            self._every(self._flush_interval_ms, self.commits.begin)
 
     def connect(self) -> Connection:
         """A protocol for a connection just accepted."""
@@ -108,7 +112,7 @@ class CoreLoop:
             async with asyncio.timeout(self.limits.drain_ms_max / 1000):
                 while not self._is_drained():
                     self._progress.clear()
-                    self._commits.begin()
+                    self.commits.begin()
                     await self._progress.wait()
         except TimeoutError:
             return False
@@ -121,7 +125,7 @@ class CoreLoop:
                 timer.cancel()
         for connection in list(self._connections.values()):
             connection.abort()
-        self._commits.close()
+        self.commits.close()
         self._syncer.close()
         if self._cleaner is not None:
             self._cleaner.abandon()  # what it has written is thrown away at the next start
@@ -134,8 +138,10 @@ class CoreLoop:
             if not self._refusing:
                 LOG.warning("refusing connections: %d are open", len(self._connections))
             self._refusing = True
+            self.connections_refused += 1
             return False
         self._refusing = False
+        self.connections_accepted += 1
         self._connections[connection.number] = connection
         return True
 
@@ -156,6 +162,11 @@ class CoreLoop:
         self._unflushed[connection] = None
         self.worked()
 
+    def say(self, line: str, key: str | None = None) -> None:
+        """Warn; of the same ``key`` again only after a while, however often a client retries."""
+        if passed := self._repeats.passes(key or line, line):
+            LOG.warning("%s", passed)
+
     # -- inside ------------------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -164,7 +175,7 @@ class CoreLoop:
         for connection in unflushed:
             connection.flush()
         if self._fsync == "always":
-            self._commits.begin()
+            self.commits.begin()
         self._tick_in(_TICK_AFTER_WORK_MS)
         self._progress.set()
 
@@ -179,22 +190,12 @@ class CoreLoop:
         except Exception:  # a bug of ours must not stop all timeouts for good
             LOG.exception("a tick failed")
         for notice in self._core.take_notices():
-            self._say(notice)
+            self.say(notice)
         for job in self._core.compaction_jobs():
             self._compact(job)
         if self._fsync != "interval":  # with "never" there is only what upkeep has left
-            self._commits.begin()
+            self.commits.begin()
         self._tick_in(due_ms)
-
-    def _say(self, notice: str) -> None:
-        """Log it; the same again only after a while, however often a client retries."""
-        now_ms = self.now_ms()
-        if now_ms - self._said.get(notice, -_REPEAT_MS) < _REPEAT_MS:
-            return
-        if len(self._said) >= _SAID_MAX:
-            self._said.clear()
-        self._said[notice] = now_ms
-        LOG.warning("%s", notice)
 
     def _compact(self, job: CompactionJob) -> None:
         if self._cleaner is None:
@@ -224,7 +225,7 @@ class CoreLoop:
 
     def _is_drained(self) -> bool:
         return (
-            not self._commits.is_running
+            not self.commits.is_running
             and all(connection.is_drained for connection in self._connections.values())
             and not self._core.dirty()
         )

@@ -11,9 +11,11 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Final, Protocol, TypeAlias
 
 from tickertape.base.errors import StorageError
+from tickertape.base.histogram import Histogram
 from tickertape.log.partition import PartitionLog
 from tickertape.log.results import SyncTicket
 
@@ -79,6 +81,9 @@ class GroupCommit:
         self._complained: set[str] = set()
         self._closed = False
         self.is_running = False
+        self.seconds = Histogram()  # of rounds that synced something
+        self.logs_synced = 0
+        self.logs_failed = 0
 
     def close(self) -> None:
         """No more rounds: the thread is about to end."""
@@ -107,6 +112,7 @@ class GroupCommit:
 
     def _sync(self, tickets: Round) -> Callable[[], None]:
         """In the thread: a failure of one is no failure of the others."""
+        began = perf_counter()
         todo = [ticket for _, ticket in tickets]
         threads = min(_THREADS_MAX, len(todo) // _LOGS_PER_THREAD_MIN)
         if threads > 1:
@@ -114,11 +120,15 @@ class GroupCommit:
                 reasons = list(pool.map(_run, todo))
         else:
             reasons = list(map(_run, todo))
-        return lambda: self._finish(tickets, reasons)
+        took = perf_counter() - began
+        return lambda: self._finish(tickets, reasons, took)
 
-    def _finish(self, tickets: Round, reasons: list[str | None]) -> None:
+    def _finish(self, tickets: Round, reasons: list[str | None], took: float) -> None:
         """On the loop again."""
         self.is_running = False
+        self.seconds.observe(took)
+        self.logs_synced += reasons.count(None)
+        self.logs_failed += len(reasons) - reasons.count(None)
         for (log, ticket), reason in zip(tickets, reasons, strict=True):
             if reason is None:
                 log.finish_sync(ticket, ok=True)

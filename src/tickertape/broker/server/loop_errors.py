@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tickertape.base.ports import Clock
+from tickertape.base.repeats import Repeats
 
 LOG = logging.getLogger("tickertape.broker")
 _PAUSE_MS: Final = 10_000
@@ -19,21 +20,15 @@ _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 def loop_errors(clock: Clock) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
     """An exception handler for the loop; what is no lack of resources is reported as ever."""
-    next_ms = clock.monotonic_ms()
-    unsaid = 0
+    repeats = Repeats(clock, _PAUSE_MS)
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal next_ms, unsaid
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
             loop.default_exception_handler(context)
             return
-        now_ms = clock.monotonic_ms()
-        if now_ms < next_ms:
-            unsaid += 1
-            return
-        more = f" ({unsaid} times more since the last line)" if unsaid else ""
-        LOG.warning("cannot accept connections, trying again: %s%s", error.strerror, more)
-        next_ms, unsaid = now_ms + _PAUSE_MS, 0
+        line = f"cannot accept connections, trying again: {error.strerror}"
+        if passed := repeats.passes(line, line):
+            LOG.warning("%s", passed)
 
     return handle

@@ -13,16 +13,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tickertape.base.errors import MisuseError
+from tickertape.base.histogram import Recent
 from tickertape.base.ports import Clock, FileSystem, Rng
 from tickertape.broker.api import dispatch
 from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.data_lock import DataLock
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.loop_errors import loop_errors
+from tickertape.broker.server.request_meters import SPAN_MS, RequestMeters
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.settings import BrokerSettings
+
+if TYPE_CHECKING:
+    from tickertape.broker.server.exposition import Readings
+    from tickertape.broker.server.operations import Operations
 
 LOG = logging.getLogger("tickertape.broker")
 _BACKLOG = 1024
@@ -39,6 +46,7 @@ class ServerSettings:
     advertised: tuple[str, int] | None = None  # None: where it listens; port 0: its port
     limits: Limits = field(default_factory=Limits)
     flush_interval_ms: int = 1000
+    metrics: tuple[str, int] | None = None  # where /metrics is; None: nowhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,7 @@ class Ready:
     data_dir: str
     cluster_id: str
     start_ms: int
+    metrics_url: str | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -80,6 +89,9 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
     with ExitStack() as stack:
         lock = stack.enter_context(DataLock(settings.data_dir))
         sock = stack.enter_context(_bind(settings.host, settings.port))
+        operations = _operations(settings)
+        if operations is not None:
+            stack.callback(operations.close)
         host, port = sock.getsockname()[:2]
         advertised = settings.advertised or (_reachable(host), port)
         core = Broker(
@@ -108,18 +120,46 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
             shell.connect, sock=sock, backlog=_BACKLOG
         )
         shell.start()
+        if operations is not None:
+            _show(operations, core, shell, world.clock)
         ready = Ready(
             host=host,
             port=port,
             data_dir=settings.data_dir,
             cluster_id=core.cluster_id,
             start_ms=world.clock.monotonic_ms() - began_ms,
+            metrics_url=operations.url if operations is not None else None,
         )
         lock.announce(ready.bootstrap)
         on_ready(ready)
         await stopping.wait()
         listener.close()
+        if operations is not None:
+            operations.stops()
         return await _stop(core, shell, settings, world)
+
+
+def _operations(settings: ServerSettings) -> "Operations | None":
+    """The HTTP server for metrics and health, if one is wanted."""
+    if settings.metrics is None:
+        return None
+    from tickertape.broker.server.operations import Operations  # noqa: PLC0415  # 0.1 s to import
+
+    return Operations(*settings.metrics, asyncio.get_running_loop())
+
+
+def _show(operations: "Operations", core: Broker, shell: CoreLoop, clock: Clock) -> None:
+    """From now on it shows how this core is."""
+    from tickertape.broker.server.exposition import take  # noqa: PLC0415  # as above
+
+    shell.meters = RequestMeters(clock.monotonic_ms())
+    syncs = Recent(shell.commits.seconds, SPAN_MS, clock.monotonic_ms())
+
+    def read() -> "Readings":
+        now_ms = clock.monotonic_ms()
+        return take(core, shell, syncs.values(now_ms), now_ms)
+
+    operations.serves(read)
 
 
 async def _stop(core: Broker, shell: CoreLoop, settings: ServerSettings, world: World) -> bool:

@@ -25,7 +25,7 @@ from tickertape.broker.state.topics import Topic, TopicRegistry
 from tickertape.broker.state.transaction_log import TransactionLog
 from tickertape.broker.state.transactions import Transactions
 from tickertape.broker.state.upkeep import Upkeep
-from tickertape.broker.state.waits import FetchWaits
+from tickertape.broker.state.waits import FetchWaits, Partition
 from tickertape.log.compaction import CompactionJob
 from tickertape.log.data_dir import (
     MetaProperties,
@@ -85,7 +85,7 @@ class Broker:
         self.cluster_id = ""
         self.authorizer: Authorizer | None = None  # everything is allowed; see api.rights
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
-        self._upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
+        self.upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
         self._offsets_due_ms = clock.monotonic_ms() + settings.offsets_retention_check_interval_ms
 
     # -- life --------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class Broker:
             fetches_ms,
             self.transactions.tick(now_ms),
             self.durability.waits.expire(now_ms),
-            self._upkeep.tick(now_ms),
+            self.upkeep.tick(now_ms),
             self._offsets_due_ms,
             now_ms + _IDLE_MS,
         )
@@ -157,11 +157,21 @@ class Broker:
 
     def compaction_jobs(self) -> list[CompactionJob]:
         """Jobs planned since the last call; run each in a thread, then say ``compacted``."""
-        return self._upkeep.take_jobs()
+        return self.upkeep.take_jobs()
 
     def compacted(self, job: CompactionJob) -> None:
         """``job.run`` has returned, or raised; the job knows which."""
-        self._upkeep.cleaned(job)
+        self.upkeep.cleaned(job)
+
+    def troubles(self) -> list[str]:
+        """Why it cannot take all records, a line a log; empty while all is well."""
+        failed = [log.failed for log in self.topics.logs() if log.failed is not None]
+        return failed + self.durability.refusals(self.clock.monotonic_ms())
+
+    def storage_refused(self, partition: Partition, reason: str) -> None:
+        """The disk refused to take a producer's records."""
+        self.durability.refused(partition, reason, self.clock.monotonic_ms())
+        self.notice(f"{partition.topic}-{partition.index} takes no more records: {reason}")
 
     def notice(self, line: str) -> None:
         """Keep a line for the operator; the oldest go when nobody takes them."""

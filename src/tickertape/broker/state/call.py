@@ -26,6 +26,10 @@ class Call(Protocol):
         """The protocol wants silence here (produce with acks=0)."""
         ...
 
+    def count(self, error: int) -> None:
+        """Note for the statistics that the answer to come holds this error code."""
+        ...
+
     def close(self, reason: str) -> None:
         """Drop the connection."""
         ...

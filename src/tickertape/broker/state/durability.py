@@ -8,11 +8,14 @@ memory, and a recovery would read everything.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from tickertape.broker.state.settings import FsyncMode
 from tickertape.broker.state.waits import DurableWaits, Partition, Waiter
 from tickertape.log.partition import PartitionLog
 from tickertape.wire.error_codes import ErrorCode
+
+_REFUSAL_MS: Final = 60_000  # nobody may try again, and then space may be there unnoticed
 
 
 class Durability:
@@ -23,10 +26,13 @@ class Durability:
         self._counts_when_written = mode != "always"
         self._never_syncs = mode == "never"
         self._dirty: dict[PartitionLog, Partition] = {}
+        self._refusals: dict[PartitionLog, tuple[int, str]] = {}
 
     def appended(self, partition: Partition) -> None:
         """Something was written to the partition's log."""
         log = partition.log
+        if self._refusals:
+            self._refusals.pop(log, None)
         if self._counts_when_written:
             log.assume_durable()
             partition.wake()
@@ -68,3 +74,12 @@ class Durability:
     def forget(self, partition: Partition) -> None:
         """The partition is gone."""
         self._dirty.pop(partition.log, None)
+        self._refusals.pop(partition.log, None)
+
+    def refused(self, partition: Partition, reason: str, now_ms: int) -> None:
+        """The disk refused an append, at ``now_ms`` (monotonic)."""
+        self._refusals[partition.log] = (now_ms, reason)
+
+    def refusals(self, now_ms: int) -> list[str]:
+        """Why the disk refuses, a line a log: what is no more than a minute old, and not mended."""
+        return [reason for at, reason in self._refusals.values() if now_ms - at < _REFUSAL_MS]

@@ -20,6 +20,7 @@ from uuid import UUID
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem
 from tickertape.broker.state import topic_configs
+from tickertape.broker.state.traffic import Traffic
 from tickertape.broker.state.waits import Partition
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
@@ -86,6 +87,7 @@ class TopicRegistry:
         self._path = f"{data_dir}/{FILE_NAME}"
         self._topics: dict[str, Topic] = {}
         self._by_id: dict[UUID, Topic] = {}
+        self.retired = Traffic()  # of topics that have been deleted
         self._deleting: list[Topic] = []  # no longer exist, but their folders keep their names
         self._doomed: list[str] = []  # renamed folders whose bytes are still there
 
@@ -199,6 +201,7 @@ class TopicRegistry:
         reason = f"topic {topic.name} is deleted"
         for partition in topic.partitions:
             if partition is not None:
+                self.retired.add(partition)
                 partition.settle_all(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, reason)
                 partition.wake()
                 partition.log.abandon()

@@ -8,7 +8,7 @@ Whether a producer may write, the produce path asks here, in the same turn in wh
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -93,6 +93,10 @@ class Transactions:
         self._log.ensure_topic()
 
     # -- questions ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Transaction]:
+        """Every transactional id, as it is durable."""
+        return (entry.current for entry in self._entries.values())
 
     def find(self, transactional_id: str) -> Transaction | None:
         """What is durable of that id."""

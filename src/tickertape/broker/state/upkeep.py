@@ -37,6 +37,8 @@ class Upkeep:
         self._cleaning_due_ms = now_ms + settings.log_cleaner_backoff_ms
         self._waiting: list[CompactionJob] = []  # planned, not yet taken by the shell
         self._cleaning: dict[CompactionJob, Partition] = {}  # planned, not yet handed back
+        self.compactions = 0  # since the start, those that failed included
+        self.compactions_failed = 0
 
     def tick(self, now_ms: int) -> int:
         """Do what is due (monotonic ms); returns the next deadline."""
@@ -56,11 +58,18 @@ class Upkeep:
     def cleaned(self, job: CompactionJob) -> None:
         """``job.run`` has returned."""
         partition = self._cleaning.pop(job)
+        self.compactions += 1
         failure = partition.log.finish_compaction(job)
         if failure is not None:
+            self.compactions_failed += 1
             self._notice(f"{partition.topic}-{partition.index}: not compacted: {failure}")
             partition.settle()
         self._durability.maintained(partition)
+
+    @property
+    def compacting(self) -> int:
+        """How many logs wait for their compaction, or are being compacted."""
+        return len(self._cleaning)
 
     def _plan_cleaning(self) -> None:
         for partition in self._topics.opened():

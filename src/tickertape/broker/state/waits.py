@@ -44,7 +44,16 @@ class Sleeper(Protocol):
 class Partition:
     """A partition's log with those who wait for it. Identity is equality."""
 
-    __slots__ = ("index", "log", "sleepers", "topic", "waiting")
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "index",
+        "log",
+        "records_in",
+        "sleepers",
+        "topic",
+        "waiting",
+    )
 
     def __init__(self, topic: str, index: int, log: PartitionLog) -> None:
         self.topic = topic
@@ -52,6 +61,9 @@ class Partition:
         self.log = log
         self.waiting: deque[tuple[int, Waiter, int]] = deque()  # durable offset needed, who, slot
         self.sleepers: dict[Sleeper, None] = {}
+        self.records_in = 0  # of producers, since the start
+        self.bytes_in = 0
+        self.bytes_out = 0
 
     def settle(self) -> None:
         """Release everybody whose records are durable; all of them if the log has failed."""
@@ -80,6 +92,7 @@ class DurableWaits:
     def __init__(self) -> None:
         self._active: dict[Waiter, None] = {}
         self._due_ms = NEVER_MS  # no waiter expires before this
+        self.answered = 0  # of all that ever waited
 
     def __len__(self) -> int:
         """How many wait."""
@@ -92,6 +105,7 @@ class DurableWaits:
 
     def remove(self, waiter: Waiter) -> None:
         """It has its answer."""
+        self.answered += 1
         self._active.pop(waiter, None)
 
     def expire(self, now_ms: int) -> int:
