@@ -241,6 +241,16 @@ class FakeFileSystem:
         """The ``nth`` mutating call from now on takes effect in memory and raises PowerCut."""
         self._cut = self.mutations + nth
 
+    def sync_all(self) -> None:
+        """Make everything durable, as syncfs does."""
+        self.step("sync", "/")
+        todo: list[_Inode | _Folder] = [self._root]
+        while todo:
+            node = todo.pop()
+            node.sync()
+            if isinstance(node, _Folder):
+                todo += node.names.values()
+
     def crash(self, loss: Loss = Loss.ALL, seed: int = 0) -> None:
         """Lose power and come back: what is not durable is lost as ``loss`` says.
 

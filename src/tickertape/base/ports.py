@@ -1,4 +1,4 @@
-"""The ports to the world, as small Protocols: Clock, Rng, File, FileSystem.
+"""The ports to the world, as small Protocols: Clock, Rng, File, Disk, FileSystem.
 
 Pure code takes these; base.world has the only real adapters, base.fakes and base.fake_fs the fakes.
 All paths are absolute or relative POSIX strings; all times are integer milliseconds.
@@ -67,6 +67,17 @@ class File(Protocol):
 
     def close(self) -> None:
         """Release the descriptor. Does not sync. Idempotent."""
+        ...
+
+
+class Disk(Protocol):
+    """Syncs everything at once, where that is possible."""
+
+    def sync(self) -> bool:
+        """True: all that was written before the call survives a power cut, names too.
+
+        False: this cannot be had here, or is not known; then each file must be synced.
+        """
         ...
 
 

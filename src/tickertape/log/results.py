@@ -58,6 +58,10 @@ class SyncTicket:
             file.sync()
         for folder in dict.fromkeys(self.folders):
             self.fs.sync_dir(folder)
+        self.write()
+
+    def write(self) -> None:
+        """The rest of ``run``, where files and folders have been synced in another way."""
         try:
             for path, content in self.writes:
                 self.fs.write_atomic(path, content)

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from tickertape.base.ports import Clock
+from tickertape.base.ports import Clock, Disk
 from tickertape.base.repeats import Repeats
 from tickertape.broker.server.connection import Connection
-from tickertape.broker.server.group_commit import GroupCommit, Syncing, WorkerThread
+from tickertape.broker.server.group_commit import GroupCommit, Syncing, TicketRunner, WorkerThread
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.request_meters import RequestMeters
 from tickertape.broker.state.call import Call
@@ -50,7 +50,7 @@ class Core(Syncing, Protocol):
 class CoreLoop:
     """See the module. ``handle`` is broker.api.dispatch.handle, bound to the core."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a shell, put together in one place
         self,
         core: Core,
         handle: Callable[[memoryview, Call], None],
@@ -59,6 +59,7 @@ class CoreLoop:
         limits: Limits,
         fsync: FsyncMode = "always",
         flush_interval_ms: int = 1000,
+        disk: Disk | None = None,
     ) -> None:
         self.limits = limits
         self.meters: RequestMeters | None = None
@@ -78,7 +79,8 @@ class CoreLoop:
         self._timers: list[asyncio.TimerHandle] = []
         self._syncer = WorkerThread(self._loop, "tape-sync")
         self._cleaner: WorkerThread | None = None  # most brokers never compact anything
-        self.commits = GroupCommit(core, self._syncer, self._round_finished)
+        self._tickets = TicketRunner(clock, disk)
+        self.commits = GroupCommit(core, self._syncer, self._tickets, self._round_finished)
         self._progress = asyncio.Event()
         self._repeats = Repeats(clock, _REPEAT_MS)
         self._refusing = False  # connections are being refused, and that has been said
@@ -127,6 +129,7 @@ class CoreLoop:
             connection.abort()
         self.commits.close()
         self._syncer.close()
+        self._tickets.close()
         if self._cleaner is not None:
             self._cleaner.abandon()  # what it has written is thrown away at the next start
 

@@ -2,7 +2,11 @@
 
 Requests that arrive during a round wait for the next one, which then serves them all: no artificial
 delay, and under load one fdatasync for hundreds of requests. The thread sees tickets, never a log.
-A round of very many logs is shared among several threads: the disk's journal commits them together.
+
+A round of many logs is one sync of the whole disk (base.ports.Disk), where that can be had: 200
+files cost a few ms then, and a tenth of the CPU time (docs/decisions/0007). It also waits for what
+others write to that disk, so after a round that took long it is left alone for a hundred times
+as long. Otherwise several threads share the files.
 """
 
 import asyncio
@@ -16,14 +20,18 @@ from typing import Final, Protocol, TypeAlias
 
 from tickertape.base.errors import StorageError
 from tickertape.base.histogram import Histogram
+from tickertape.base.ports import Clock, Disk
 from tickertape.log.partition import PartitionLog
 from tickertape.log.results import SyncTicket
 
 LOG = logging.getLogger("tickertape.broker")
 
 Round: TypeAlias = list[tuple[PartitionLog, SyncTicket]]
-_THREADS_MAX: Final = 8
-_LOGS_PER_THREAD_MIN: Final = 4  # so few are synced sooner than a thread has started
+_THREADS: Final = 16
+_SHARED_MIN: Final = 4  # fewer are synced sooner than a thread wakes up
+_WHOLE_DISK_MIN: Final = 8
+_SLOW_MS: Final = 100  # so long takes no disk for what we write in a round
+_REST_FACTOR: Final = 100
 
 
 class Syncing(Protocol):
@@ -69,14 +77,66 @@ class WorkerThread:
                 self._loop.call_soon_threadsafe(outcome)
 
 
+class TicketRunner:
+    """Runs the tickets of one round after the other, in the sync thread."""
+
+    def __init__(self, clock: Clock, disk: Disk | None) -> None:
+        self._now_ms: Final = clock.monotonic_ms
+        self._disk: Final = disk
+        self._disk_rests_until_ms = 0
+        self._pool: ThreadPoolExecutor | None = None  # its threads stay: a start costs a sync
+
+    def run(self, tickets: Sequence[SyncTicket]) -> list[str | None]:
+        """Of each, why it was no successful sync; None if it was. One's failure is no other's."""
+        if len(tickets) >= _WHOLE_DISK_MIN and self._sync_disk():
+            return self._share(tickets, _write)
+        return self._share(tickets, _run)
+
+    def _share(
+        self, tickets: Sequence[SyncTicket], do: Callable[[SyncTicket], str | None]
+    ) -> list[str | None]:
+        """Among threads, if there is enough to wait for."""
+        slow = sum(bool(ticket.writes) or do is _run for ticket in tickets)
+        if slow < _SHARED_MIN:
+            return list(map(do, tickets))
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, "tape-sync")
+        shares = [tickets[first::_THREADS] for first in range(min(_THREADS, len(tickets)))]
+        outcomes: list[str | None] = [None] * len(tickets)
+        found = self._pool.map(lambda share: list(map(do, share)), shares)
+        for first, share in enumerate(found):
+            outcomes[first::_THREADS] = share
+        return outcomes
+
+    def _sync_disk(self) -> bool:
+        began_ms = self._now_ms()
+        if self._disk is None or began_ms < self._disk_rests_until_ms:
+            return False
+        synced = self._disk.sync()
+        took_ms = self._now_ms() - began_ms
+        if took_ms > _SLOW_MS:
+            self._disk_rests_until_ms = began_ms + _REST_FACTOR * took_ms
+        return synced
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
 class GroupCommit:
     """See the module. ``on_finished`` is called on the loop after every round."""
 
     def __init__(
-        self, core: Syncing, thread: WorkerThread, on_finished: Callable[[], None]
+        self,
+        core: Syncing,
+        thread: WorkerThread,
+        runner: TicketRunner,
+        on_finished: Callable[[], None],
     ) -> None:
         self._core: Final = core
         self._thread: Final = thread
+        self._runner: Final = runner
         self._on_finished: Final = on_finished
         self._complained: set[str] = set()
         self._closed = False
@@ -111,15 +171,9 @@ class GroupCommit:
             self._settle(nothing_to_sync)
 
     def _sync(self, tickets: Round) -> Callable[[], None]:
-        """In the thread: a failure of one is no failure of the others."""
+        """In the thread."""
         began = perf_counter()
-        todo = [ticket for _, ticket in tickets]
-        threads = min(_THREADS_MAX, len(todo) // _LOGS_PER_THREAD_MIN)
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                reasons = list(pool.map(_run, todo))
-        else:
-            reasons = list(map(_run, todo))
+        reasons = self._runner.run([ticket for _, ticket in tickets])
         took = perf_counter() - began
         return lambda: self._finish(tickets, reasons, took)
 
@@ -148,9 +202,17 @@ class GroupCommit:
 
 
 def _run(ticket: SyncTicket) -> str | None:
-    """Why it was no successful sync; None if it was."""
+    return _outcome(ticket.run)
+
+
+def _write(ticket: SyncTicket) -> str | None:
+    return _outcome(ticket.write)
+
+
+def _outcome(sync: Callable[[], None]) -> str | None:
+    """Why it failed; None if it did not."""
     try:
-        ticket.run()
+        sync()
     except StorageError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001  # whatever it is, nothing is known to be on disk

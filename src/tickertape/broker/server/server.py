@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.histogram import Recent
-from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.base.ports import Clock, Disk, FileSystem, Rng
 from tickertape.broker.api import dispatch
 from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.data_lock import DataLock
@@ -51,9 +51,10 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The real things that the command hands in."""
+    """The real things that the command hands in; ``disk`` by the data directory it holds."""
 
     fs: FileSystem
+    disk: Callable[[str], Disk]
     clock: Clock
     rng: Rng
 
@@ -113,6 +114,7 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
             limits=settings.limits,
             fsync=settings.broker.fsync,
             flush_interval_ms=settings.flush_interval_ms,
+            disk=world.disk(settings.data_dir),
         )
         stopping = _stop_on_signals()
         asyncio.get_running_loop().set_exception_handler(loop_errors(world.clock))

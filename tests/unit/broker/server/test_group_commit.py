@@ -8,11 +8,13 @@ from uuid import UUID
 import pytest
 
 from tickertape.base.fake_fs import FakeFileSystem
-from tickertape.base.ports import FileSystem
-from tickertape.base.world import OsFileSystem
-from tickertape.broker.server.group_commit import GroupCommit, WorkerThread
+from tickertape.base.fakes import FakeClock
+from tickertape.base.ports import Disk, FileSystem
+from tickertape.base.world import OsDisk, OsFileSystem, SystemClock
+from tickertape.broker.server.group_commit import GroupCommit, TicketRunner, WorkerThread
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
+from tickertape.log.results import SyncTicket
 from tickertape.wire.records import Record, write_batch
 
 NOW_MS = 1_700_000_000_000
@@ -51,16 +53,24 @@ def append(log: PartitionLog, count: int = 1) -> None:
 Scenario = Callable[[Logs, GroupCommit, asyncio.Event], Awaitable[None]]
 
 
-def play(scenario: Scenario, fs: FileSystem, count: int = 1, folder: str = "/data") -> Logs:
+def play(
+    scenario: Scenario,
+    fs: FileSystem,
+    count: int = 1,
+    folder: str = "/data",
+    disk: Disk | None = None,
+) -> Logs:
     logs = Logs(fs, count, folder)
 
     async def main() -> None:
         finished = asyncio.Event()
         thread = WorkerThread(asyncio.get_running_loop(), "test-sync")
-        commits = GroupCommit(logs, thread, finished.set)
+        runner = TicketRunner(SystemClock(), disk)
+        commits = GroupCommit(logs, thread, runner, finished.set)
         async with asyncio.timeout(20):
             await scenario(logs, commits, finished)
         thread.close()
+        runner.close()
 
     asyncio.run(main())
     return logs
@@ -148,3 +158,106 @@ def test_after_the_end_no_ticket_is_taken_that_nobody_will_run() -> None:
         log.close(clean=True)
 
     play(scenario, FakeFileSystem())
+
+
+class WholeDisk:
+    """Syncs everything of a fake file system, as syncfs does, or says that it cannot."""
+
+    def __init__(self, fs: FakeFileSystem, clock: FakeClock, *, works: bool = True) -> None:
+        self._fs = fs
+        self._clock = clock
+        self.works = works
+        self.takes_ms = 1
+        self.calls = 0
+
+    def sync(self) -> bool:
+        self.calls += 1
+        self._clock.advance(self.takes_ms)
+        if self.works:
+            self._fs.sync_all()
+        return self.works
+
+
+def many(fs: FakeFileSystem, count: int) -> tuple[Logs, Callable[[], list[SyncTicket]]]:
+    fs.make_dir("/data")
+    fs.sync_dir("/")
+    logs = Logs(fs, count, "/data")
+
+    def tickets() -> list[SyncTicket]:
+        for log in logs.all:
+            append(log)
+        return [ticket for log in logs.all if (ticket := log.begin_sync()) is not None]
+
+    return logs, tickets
+
+
+def reopened(fs: FakeFileSystem, count: int) -> list[int]:
+    fs.crash()
+    return [log.end_offset for log in Logs(fs, count, "/data").all]
+
+
+def test_many_logs_are_synced_by_one_sync_of_the_disk_and_survive_a_power_cut() -> None:
+    fs = FakeFileSystem()
+    disk = WholeDisk(fs, clock := FakeClock())
+    _, tickets = many(fs, 20)
+    runner = TicketRunner(clock, disk)
+    taken = tickets()
+    before = len(fs.trace)
+    assert runner.run(taken) == [None] * 20
+    logs = [path for kind, path in fs.trace[before:] if kind == "sync" and path.endswith(".log")]
+    assert (disk.calls, logs) == (1, [])
+    assert reopened(fs, 20) == [1] * 20
+
+
+def test_few_logs_are_synced_one_by_one() -> None:
+    fs = FakeFileSystem()
+    disk = WholeDisk(fs, clock := FakeClock())
+    _, tickets = many(fs, 3)
+    assert TicketRunner(clock, disk).run(tickets()) == [None] * 3
+    assert disk.calls == 0
+    assert reopened(fs, 3) == [1] * 3
+
+
+def test_a_disk_that_cannot_be_synced_at_once_has_every_file_synced() -> None:
+    fs = FakeFileSystem()
+    disk = WholeDisk(fs, clock := FakeClock(), works=False)
+    _, tickets = many(fs, 20)
+    runner = TicketRunner(clock, disk)
+    assert runner.run(tickets()) == [None] * 20
+    runner.close()
+    assert disk.calls == 1
+    assert reopened(fs, 20) == [1] * 20
+
+
+def test_a_slow_disk_is_left_alone_for_a_while() -> None:
+    fs = FakeFileSystem()
+    disk = WholeDisk(fs, clock := FakeClock())
+    logs, tickets = many(fs, 20)
+    runner = TicketRunner(clock, disk)
+
+    def play_round() -> int:
+        taken = tickets()
+        assert runner.run(taken) == [None] * 20
+        for log, ticket in zip(logs.all, taken, strict=True):
+            log.finish_sync(ticket, ok=True)
+        return disk.calls
+
+    disk.takes_ms = 1_000  # somebody else writes a lot
+    assert play_round() == 1
+    disk.takes_ms = 1
+    assert play_round() == 1
+    clock.advance(98_000)
+    assert play_round() == 1
+    clock.advance(1_000)
+    assert play_round() == 2
+    assert play_round() == 3
+    runner.close()
+    assert reopened(fs, 20) == [5] * 20
+
+
+def test_the_disk_of_this_machine_says_whether_it_can_sync_everything(tmp_path: Path) -> None:
+    disk = OsDisk(str(tmp_path))
+    (tmp_path / "file").write_bytes(b"content")
+    assert disk.sync() == disk.sync()
+    assert not OsDisk("/proc").sync()
+    assert not OsDisk(str(tmp_path / "missing")).sync()
