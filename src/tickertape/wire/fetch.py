@@ -1,15 +1,17 @@
-"""Fetch (API 1), v4 to v12, by hand: the response is a list of parts, and records are never copied.
+"""Fetch (API 1), v4 to v18, by hand: the response is a list of parts, and records are never copied.
 
 Header bytes and file slices alternate; whoever sends them may use sendfile. Fetch sessions
-(KIP-227) are fields here and policy elsewhere. v13 and later name topics by id: not spoken.
+(KIP-227) are fields here and policy elsewhere. Topics are known by their id from v13 on (KIP-516).
+What followers say of themselves (v15 to v18, in tags) is passed over.
 
 Source: FetchRequest.json, FetchResponse.json of Apache Kafka; KIP-392 (rack), KIP-595 (divergence).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final, TypeAlias
+from uuid import UUID
 
 from tickertape.base.buffers import Buffer
 from tickertape.wire.parts import Part, part_bytes
@@ -26,6 +28,7 @@ from tickertape.wire.primitives import (
     read_nullable_count,
     read_string,
     read_tag,
+    read_uuid,
     read_uvarint,
     short,
     skip_tags,
@@ -41,10 +44,13 @@ _SESSIONS_FROM: Final = 7
 _LOG_START_FROM: Final = 5
 _EPOCH_FROM: Final = 9
 _RACK_FROM: Final = 11
+IDS_FROM: Final = 13
+_NO_REPLICA_FROM: Final = 15
 
 _I32: Final = Struct(">i")
 _HEAD_V4: Final = Struct(">iiiib")
 _HEAD_V7: Final = Struct(">iiiibii")
+_HEAD_V15: Final = Struct(">iiibii")
 _PARTITION_V4: Final = Struct(">iqi")
 _PARTITION_V5: Final = Struct(">iqqi")
 _PARTITION_V9: Final = Struct(">iiqqi")
@@ -57,6 +63,9 @@ _ABORTED: Final = Struct(">qq")
 _DIVERGING: Final = Struct(">iq")
 _NO_PREFERRED_REPLICA: Final = b"\xff\xff\xff\xff"
 _DIVERGING_TAG: Final = 0
+
+TopicKey: TypeAlias = str | UUID
+"""A topic's name, or its id where the version knows topics by id."""
 
 
 @dataclass(slots=True)
@@ -82,8 +91,8 @@ class FetchRequest:
     isolation_level: int = 0
     session_id: int = 0
     session_epoch: int = -1
-    topics: list[tuple[str, list[FetchPartition]]] = field(default_factory=list)
-    forgotten: list[tuple[str, list[int]]] = field(default_factory=list)
+    topics: list[tuple[TopicKey, list[FetchPartition]]] = field(default_factory=list)
+    forgotten: list[tuple[TopicKey, list[int]]] = field(default_factory=list)
     rack_id: str = ""
 
 
@@ -113,11 +122,11 @@ class FetchResponse:
     throttle_ms: int = 0
     error: int = 0
     session_id: int = 0
-    topics: list[tuple[str, list[FetchedPartition]]] = field(default_factory=list)
+    topics: list[tuple[TopicKey, list[FetchedPartition]]] = field(default_factory=list)
 
 
-_Wanted: TypeAlias = list[tuple[str, list[FetchPartition]]]
-_Fetched: TypeAlias = list[tuple[str, list[FetchedPartition]]]
+_Wanted: TypeAlias = list[tuple[TopicKey, list[FetchPartition]]]
+_Fetched: TypeAlias = list[tuple[TopicKey, list[FetchedPartition]]]
 
 
 # Request -----------------------------------------------------------------------------------------
@@ -133,11 +142,15 @@ def read_fetch_request(buf: Buffer, at: int, version: int) -> FetchRequest:
 
 def _read_request(buf: Buffer, at: int, version: int) -> FetchRequest:
     flexible = version >= FLEXIBLE_FROM
-    head = _HEAD_V7 if version >= _SESSIONS_FROM else _HEAD_V4
-    request = FetchRequest(*head.unpack_from(buf, at))
+    if version >= _NO_REPLICA_FROM:
+        head = _HEAD_V15
+        request = FetchRequest(-1, *head.unpack_from(buf, at))
+    else:
+        head = _HEAD_V7 if version >= _SESSIONS_FROM else _HEAD_V4
+        request = FetchRequest(*head.unpack_from(buf, at))
     request.topics, at = _read_wanted(buf, at + head.size, version)
     if version >= _SESSIONS_FROM:
-        request.forgotten, at = _read_forgotten(buf, at, flexible=flexible)
+        request.forgotten, at = _read_forgotten(buf, at, version)
     if version >= _RACK_FROM:
         request.rack_id, at = (read_compact_string if flexible else read_string)(buf, at)
     if flexible:
@@ -145,21 +158,36 @@ def _read_request(buf: Buffer, at: int, version: int) -> FetchRequest:
     return request
 
 
+def _key_reader(version: int) -> Callable[[Buffer, int], tuple[TopicKey, int]]:
+    if version >= IDS_FROM:
+        return read_uuid
+    return read_compact_string if version >= FLEXIBLE_FROM else read_string
+
+
+def _write_key(out: bytearray, key: TopicKey, version: int) -> None:
+    if version >= IDS_FROM:
+        assert isinstance(key, UUID), f"topic {key!r} by name, in a version that has ids"
+        out += key.bytes
+    else:
+        assert isinstance(key, str), f"topic {key} by id, in a version that has names"
+        (write_compact_string if version >= FLEXIBLE_FROM else write_string)(out, key)
+
+
 def _read_wanted(buf: Buffer, at: int, version: int) -> tuple[_Wanted, int]:
     flexible = version >= FLEXIBLE_FROM
-    string = read_compact_string if flexible else read_string
+    read_key = _key_reader(version)
     count_of = read_compact_count if flexible else read_count
     read = _read_partition_v12 if flexible else _read_partition
     topic_count, at = count_of(buf, at)
     topics: _Wanted = []
     for _ in range(topic_count):
-        name, at = string(buf, at)
+        key, at = read_key(buf, at)
         count, at = count_of(buf, at)
         partitions = []
         for _ in range(count):
             one, at = read(buf, at, version)
             partitions.append(one)
-        topics.append((name, partitions))
+        topics.append((key, partitions))
         if flexible:
             at = skip_tags(buf, at)
     return topics, at
@@ -186,20 +214,21 @@ def _read_partition(buf: Buffer, at: int, version: int) -> tuple[FetchPartition,
 
 
 def _read_forgotten(
-    buf: Buffer, at: int, *, flexible: bool
-) -> tuple[list[tuple[str, list[int]]], int]:
-    string = read_compact_string if flexible else read_string
+    buf: Buffer, at: int, version: int
+) -> tuple[list[tuple[TopicKey, list[int]]], int]:
+    flexible = version >= FLEXIBLE_FROM
+    read_key = _key_reader(version)
     count_of = read_compact_count if flexible else read_count
     topic_count, at = count_of(buf, at)
     forgotten = []
     for _ in range(topic_count):
-        name, at = string(buf, at)
+        key, at = read_key(buf, at)
         count, at = count_of(buf, at)
         indexes = [_I32.unpack_from(buf, at + 4 * i)[0] for i in range(count)]
         at += 4 * count
         if flexible:
             at = skip_tags(buf, at)
-        forgotten.append((name, indexes))
+        forgotten.append((key, indexes))
     return forgotten, at
 
 
@@ -215,12 +244,14 @@ def write_fetch_request(version: int, request: FetchRequest) -> bytes:
             request.isolation_level,
         )
     )
+    if version >= _NO_REPLICA_FROM:
+        del out[: _I32.size]
     if version >= _SESSIONS_FROM:
         out += _I32.pack(request.session_id)
         out += _I32.pack(request.session_epoch)
     _write_wanted(out, request.topics, version)
     if version >= _SESSIONS_FROM:
-        _write_forgotten(out, request.forgotten, flexible=flexible)
+        _write_forgotten(out, request.forgotten, version)
     if version >= _RACK_FROM:
         (write_compact_string if flexible else write_string)(out, request.rack_id)
     if flexible:
@@ -231,8 +262,8 @@ def write_fetch_request(version: int, request: FetchRequest) -> bytes:
 def _write_wanted(out: bytearray, topics: _Wanted, version: int) -> None:
     flexible = version >= FLEXIBLE_FROM
     (write_compact_count if flexible else write_count)(out, topics)
-    for name, partitions in topics:
-        (write_compact_string if flexible else write_string)(out, name)
+    for key, partitions in topics:
+        _write_key(out, key, version)
         (write_compact_count if flexible else write_count)(out, partitions)
         for one in partitions:
             _write_partition(out, one, version)
@@ -256,11 +287,12 @@ def _write_partition(out: bytearray, one: FetchPartition, version: int) -> None:
 
 
 def _write_forgotten(
-    out: bytearray, forgotten: list[tuple[str, list[int]]], *, flexible: bool
+    out: bytearray, forgotten: list[tuple[TopicKey, list[int]]], version: int
 ) -> None:
+    flexible = version >= FLEXIBLE_FROM
     (write_compact_count if flexible else write_count)(out, forgotten)
-    for name, indexes in forgotten:
-        (write_compact_string if flexible else write_string)(out, name)
+    for key, indexes in forgotten:
+        _write_key(out, key, version)
         (write_compact_count if flexible else write_count)(out, indexes)
         for index in indexes:
             out += _I32.pack(index)
@@ -283,8 +315,8 @@ def write_fetch_response(
     else:
         out += _ANSWER_V4.pack(throttle_ms)
     (write_compact_count if flexible else write_count)(out, topics)
-    for name, partitions in topics:
-        (write_compact_string if flexible else write_string)(out, name)
+    for key, partitions in topics:
+        _write_key(out, key, version)
         (write_compact_count if flexible else write_count)(out, partitions)
         for one in partitions:
             _write_fetched(out, one, version)
@@ -350,19 +382,19 @@ def read_fetch_response(buf: Buffer, at: int, version: int) -> FetchResponse:
 
 def _read_response(buf: Buffer, at: int, version: int) -> tuple[FetchResponse, int]:
     flexible = version >= FLEXIBLE_FROM
-    string = read_compact_string if flexible else read_string
+    read_key = _key_reader(version)
     count_of = read_compact_count if flexible else read_count
     head = _ANSWER_V7 if version >= _SESSIONS_FROM else _ANSWER_V4
     response = FetchResponse(*head.unpack_from(buf, at))
     topic_count, at = count_of(buf, at + head.size)
     for _ in range(topic_count):
-        name, at = string(buf, at)
+        key, at = read_key(buf, at)
         count, at = count_of(buf, at)
         partitions = []
         for _ in range(count):
             one, at = _read_fetched(buf, at, version)
             partitions.append(one)
-        response.topics.append((name, partitions))
+        response.topics.append((key, partitions))
         if flexible:
             at = skip_tags(buf, at)
     if flexible:

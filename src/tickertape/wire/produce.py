@@ -1,7 +1,8 @@
-"""Produce (API 0), v3 to v12, by hand: the hottest decoder there is.
+"""Produce (API 0), v3 to v13, by hand: the hottest decoder there is.
 
-Records come out as views into the frame, never copied, valid only while the frame is. Tagged fields
-of the response (v10: current leader, node endpoints) are not sent: one node's leader never moves.
+Topics are named until v12, and known by their id from v13 on (KIP-516). Records come out as views
+into the frame, never copied, valid only while the frame is. Tagged fields of the response (v10:
+current leader, node endpoints) are not sent: one node's leader never moves.
 
 Source: ProduceRequest.json, ProduceResponse.json of Apache Kafka; KIP-467 for the error message.
 """
@@ -9,6 +10,7 @@ Source: ProduceRequest.json, ProduceResponse.json of Apache Kafka; KIP-467 for t
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final, TypeAlias
+from uuid import UUID
 
 from tickertape.base.buffers import Buffer
 from tickertape.wire.primitives import (
@@ -20,6 +22,7 @@ from tickertape.wire.primitives import (
     read_count,
     read_nullable_string,
     read_string,
+    read_uuid,
     read_uvarint,
     short,
     skip_tags,
@@ -31,6 +34,7 @@ from tickertape.wire.primitives import (
 )
 
 FLEXIBLE_FROM: Final = 9
+IDS_FROM: Final = 13
 _ERRORS_FROM: Final = 8
 _LOG_START_FROM: Final = 5
 
@@ -41,6 +45,9 @@ _PRODUCED_V3: Final = Struct(">ihqq")
 _PRODUCED_V5: Final = Struct(">ihqqq")
 _NO_RECORD_ERRORS: Final = b"\0\0\0\0"
 _NO_RECORD_ERRORS_COMPACT: Final = b"\x01"
+
+TopicKey: TypeAlias = str | UUID
+"""A topic's name, or its id where the version knows topics by id."""
 
 
 @dataclass(slots=True)
@@ -58,7 +65,7 @@ class ProduceRequest:
     transactional_id: str | None
     acks: int
     timeout_ms: int
-    topics: list[tuple[str, list[PartitionProduce]]]
+    topics: list[tuple[TopicKey, list[PartitionProduce]]]
 
 
 @dataclass(slots=True)
@@ -78,11 +85,11 @@ class ProduceResponse:
     """What a client reads."""
 
     throttle_ms: int
-    topics: list[tuple[str, list[PartitionProduced]]]
+    topics: list[tuple[TopicKey, list[PartitionProduced]]]
 
 
-_Requested: TypeAlias = list[tuple[str, list[PartitionProduce]]]
-_Produced: TypeAlias = list[tuple[str, list[PartitionProduced]]]
+_Requested: TypeAlias = list[tuple[TopicKey, list[PartitionProduce]]]
+_Produced: TypeAlias = list[tuple[TopicKey, list[PartitionProduced]]]
 
 
 # Request -----------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ def read_produce_request(buf: memoryview, at: int, version: int) -> ProduceReque
         if version >= FLEXIBLE_FROM:
             transactional_id, at = read_compact_nullable_string(buf, at)
             acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(buf, at)
-            topics, at = _read_topics_compact(buf, at + 6)
+            topics, at = _read_topics_compact(buf, at + 6, version)
             skip_tags(buf, at)
         else:
             transactional_id, at = read_nullable_string(buf, at)
@@ -115,11 +122,12 @@ def _records(buf: memoryview, at: int, length: int) -> memoryview:
     return buf[at:end]
 
 
-def _read_topics_compact(buf: memoryview, at: int) -> tuple[_Requested, int]:
+def _read_topics_compact(buf: memoryview, at: int, version: int) -> tuple[_Requested, int]:
+    by_id = version >= IDS_FROM
     topic_count, at = read_compact_count(buf, at)
     topics: _Requested = []
     for _ in range(topic_count):
-        name, at = read_compact_string(buf, at)
+        key, at = read_uuid(buf, at) if by_id else read_compact_string(buf, at)
         count, at = read_compact_count(buf, at)
         partitions = []
         for _ in range(count):
@@ -129,7 +137,7 @@ def _read_topics_compact(buf: memoryview, at: int) -> tuple[_Requested, int]:
             at += size - 1 if size else 0
             partitions.append(PartitionProduce(index, records))
             at = skip_tags(buf, at) if buf[at] else at + 1
-        topics.append((name, partitions))
+        topics.append((key, partitions))
         at = skip_tags(buf, at) if buf[at] else at + 1
     return topics, at
 
@@ -171,8 +179,8 @@ def write_produce_request(version: int, request: ProduceRequest) -> bytes:
 
 def _write_topics(out: bytearray, topics: _Requested) -> None:
     out += _I32.pack(len(topics))
-    for name, partitions in topics:
-        write_string(out, name)
+    for key, partitions in topics:
+        write_string(out, _name(key))
         out += _I32.pack(len(partitions))
         for one in partitions:
             if one.records is None:
@@ -184,8 +192,8 @@ def _write_topics(out: bytearray, topics: _Requested) -> None:
 
 def _write_topics_compact(out: bytearray, topics: _Requested) -> None:
     write_uvarint(out, len(topics) + 1)
-    for name, partitions in topics:
-        write_compact_string(out, name)
+    for key, partitions in topics:
+        _write_key(out, key)
         write_uvarint(out, len(partitions) + 1)
         for one in partitions:
             out += _I32.pack(one.index)
@@ -196,6 +204,18 @@ def _write_topics_compact(out: bytearray, topics: _Requested) -> None:
                 out += one.records
             out.append(0)
         out.append(0)
+
+
+def _write_key(out: bytearray, key: TopicKey) -> None:
+    if isinstance(key, str):
+        write_compact_string(out, key)
+    else:
+        out += key.bytes
+
+
+def _name(key: TopicKey) -> str:
+    assert isinstance(key, str), f"topic {key} by id, in a version that has names"
+    return key
 
 
 # Response ----------------------------------------------------------------------------------------
@@ -216,8 +236,8 @@ def write_produce_response(version: int, topics: _Produced, throttle_ms: int = 0
 
 def _write_produced_compact(out: bytearray, topics: _Produced) -> None:
     write_uvarint(out, len(topics) + 1)
-    for name, partitions in topics:
-        write_compact_string(out, name)
+    for key, partitions in topics:
+        _write_key(out, key)
         write_uvarint(out, len(partitions) + 1)
         for one in partitions:
             out += _PRODUCED_V5.pack(
@@ -231,8 +251,8 @@ def _write_produced_compact(out: bytearray, topics: _Produced) -> None:
 
 def _write_produced(out: bytearray, topics: _Produced, version: int) -> None:
     out += _I32.pack(len(topics))
-    for name, partitions in topics:
-        write_string(out, name)
+    for key, partitions in topics:
+        write_string(out, _name(key))
         out += _I32.pack(len(partitions))
         for one in partitions:
             out += _PRODUCED_V3.pack(one.index, one.error, one.base_offset, one.log_append_time_ms)
@@ -247,7 +267,7 @@ def read_produce_response(buf: Buffer, at: int, version: int) -> ProduceResponse
     """The response that begins at ``at``. DecodeError if damaged. Record errors are skipped."""
     try:
         if version >= FLEXIBLE_FROM:
-            topics, at = _read_produced_compact(buf, at)
+            topics, at = _read_produced_compact(buf, at, version)
             (throttle_ms,) = _I32.unpack_from(buf, at)
             at = skip_tags(buf, at + 4)
         else:
@@ -261,11 +281,12 @@ def read_produce_response(buf: Buffer, at: int, version: int) -> ProduceResponse
     return ProduceResponse(throttle_ms, topics)
 
 
-def _read_produced_compact(buf: Buffer, at: int) -> tuple[_Produced, int]:
+def _read_produced_compact(buf: Buffer, at: int, version: int) -> tuple[_Produced, int]:
+    by_id = version >= IDS_FROM
     topic_count, at = read_compact_count(buf, at)
     topics: _Produced = []
     for _ in range(topic_count):
-        name, at = read_compact_string(buf, at)
+        key, at = read_uuid(buf, at) if by_id else read_compact_string(buf, at)
         count, at = read_compact_count(buf, at)
         partitions = []
         for _ in range(count):
@@ -277,7 +298,7 @@ def _read_produced_compact(buf: Buffer, at: int) -> tuple[_Produced, int]:
             one.error_message, at = read_compact_nullable_string(buf, at)
             at = skip_tags(buf, at)
             partitions.append(one)
-        topics.append((name, partitions))
+        topics.append((key, partitions))
         at = skip_tags(buf, at)
     return topics, at
 

@@ -1,4 +1,4 @@
-"""Produce (key 0), versions 3 to 12. Advertised from 0 (KAFKA-18659), as Kafka 4 does.
+"""Produce (key 0), versions 3 to 13. Advertised from 0 (KAFKA-18659), as Kafka 4 does.
 
 Behaviour. One batch of magic 2 per partition; each partition succeeds or fails alone. acks=-1
 answers when the records are on disk, acks=1 when they are written, acks=0 never (on an error the
@@ -18,7 +18,7 @@ because librdkafka before 2.11.1 decides by the lowest version whether it may co
 adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9 is flexible (KIP-482),
 10 the current leader in tags (KIP-951; never needed on one node), 11 TRANSACTION_ABORTABLE, 12
 implicit AddPartitions (KIP-890), of which no client makes use while transaction.version is not
-finalised.
+finalised, 13 topics by id (KIP-516): an id that is not known is UNKNOWN_TOPIC_ID.
 
 Deviations. Errors name no single records (recordErrors stays empty).
 """
@@ -38,6 +38,7 @@ from tickertape.wire.frame import RequestHeader, response_prefix
 from tickertape.wire.produce import (
     PartitionProduce,
     PartitionProduced,
+    TopicKey,
     read_produce_request,
     write_produce_response,
 )
@@ -54,7 +55,7 @@ _FIRST_ABORTABLE: Final = 11
 _OWNER: Final = Struct(">qh")  # producer id and epoch
 _OWNER_AT: Final = 43
 
-Produced: TypeAlias = list[tuple[str, list[PartitionProduced]]]
+Produced: TypeAlias = list[tuple[TopicKey, list[PartitionProduced]]]
 Unsure: TypeAlias = list[tuple[Partition, int, PartitionProduced]]
 """Written, perhaps not durable: partition, the offset after the batch, its place in Produced."""
 
@@ -72,14 +73,18 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     unsure: Unsure = []
     now_ms = broker.clock.now_ms()
     writer = (version, ask.transactional_id)
-    for topic, parts in ask.topics:
+    for key, parts in ask.topics:
         outs: list[PartitionProduced] = []
-        produced.append((topic, outs))
+        produced.append((key, outs))
+        topic = broker.topics.name_of(key)
         for part in parts:
             out = PartitionProduced(part.index, _NONE)
             outs.append(out)
             if refusal is not None:
                 out.error, out.error_message = refusal
+                continue
+            if topic is None:
+                out.error = ErrorCode.UNKNOWN_TOPIC_ID
                 continue
             written = _append(broker, topic, part, out, now_ms, writer)
             if written is not None:

@@ -1,4 +1,4 @@
-"""Fetch (key 1), versions 4 to 12.
+"""Fetch (key 1), versions 4 to 18.
 
 Behaviour. Whole batches from the one that holds fetchOffset, all below the high watermark, which
 is the durable offset: no consumer reads what a crash can take back. The first batch of a response
@@ -8,7 +8,9 @@ With read_committed they end at the last stable offset, and the answer names the
 transactions among them, whose records the client skips.
 
 Versions. 5 log start offset, 7 sessions (KIP-227), 9 leader epoch fencing (KIP-320), 11 rack id
-(KIP-392), 12 flexible, last fetched epoch and diverging epoch (KIP-595).
+(KIP-392), 12 flexible, last fetched epoch and diverging epoch (KIP-595), 13 topics by id
+(KIP-516): one that is not known, or no longer, is UNKNOWN_TOPIC_ID; 15, 17 and 18 carry more of
+what followers say of themselves, 16 endpoints of other leaders: never sent.
 
 Deviations. Sessions are declined: the answer's session id is always 0, which clients must accept,
 and an incremental request gets FETCH_SESSION_ID_NOT_FOUND. There are no followers: replicaId is not
@@ -27,6 +29,7 @@ from tickertape.wire.fetch import (
     FetchedPartition,
     FetchPartition,
     FetchRequest,
+    TopicKey,
     read_fetch_request,
     write_fetch_response,
 )
@@ -99,7 +102,7 @@ class _Reading:
     )
 
     def __init__(self, broker: Broker, ask: FetchRequest) -> None:
-        self.topics: list[tuple[str, list[FetchedPartition]]] = []
+        self.topics: list[tuple[TopicKey, list[FetchedPartition]]] = []
         self.watched: list[Partition] = []
         self.sent: list[tuple[Partition, int]] = []  # how many bytes of it
         self._budget = min(ask.max_bytes, broker.settings.fetch_max_bytes)
@@ -108,8 +111,13 @@ class _Reading:
         self._size = 0
         self._at_hand = 0  # with what is there but was cut off by a limit
         self._failed = False
-        for topic, parts in ask.topics:
-            self.topics.append((topic, [self._read(broker, topic, part) for part in parts]))
+        for key, parts in ask.topics:
+            topic = broker.topics.name_of(key)
+            if topic is None:
+                unknown = ErrorCode.UNKNOWN_TOPIC_ID
+                self.topics.append((key, [self._refuse(part, unknown) for part in parts]))
+            else:
+                self.topics.append((key, [self._read(broker, topic, part) for part in parts]))
 
     @property
     def is_enough(self) -> bool:
@@ -202,7 +210,7 @@ def _send(call: Call, header: RequestHeader, reading: _Reading) -> None:
 def _answer(
     call: Call,
     header: RequestHeader,
-    topics: list[tuple[str, list[FetchedPartition]]],
+    topics: list[tuple[TopicKey, list[FetchedPartition]]],
     error: ErrorCode,
 ) -> None:
     version = header.api_version

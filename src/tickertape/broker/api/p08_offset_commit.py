@@ -1,4 +1,4 @@
-"""OffsetCommit (key 8), versions 2 to 9.
+"""OffsetCommit (key 8), versions 2 to 10.
 
 Behaviour. The group's checks come first and refuse the whole request (order of Kafka's
 ClassicGroup.validateOffsetCommit); then each partition is checked alone. What remains becomes
@@ -7,12 +7,14 @@ kept as it is, up to offset.metadata.max.bytes. Generation -1 without a member: 
 group is empty.
 
 Versions. 2 to 4 retention time (kept per offset), 6 leader epoch, 7 static members (KIP-345), 8
-flexible, 9 is the same for classic groups (KIP-848 adds codes for the new ones).
+flexible, 9 is the same for classic groups (KIP-848 adds codes for the new ones), 10 topics by id
+(KIP-848): one that is not known is UNKNOWN_TOPIC_ID.
 
 Deviations. None known.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
 
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.state.broker import Broker
@@ -23,12 +25,17 @@ from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
 
 _TIME_MAX_MS: Final = 2**63 - 1
+_FIRST_BY_ID: Final = 10
+
+TopicKey: TypeAlias = str | UUID
+Errors: TypeAlias = dict[tuple[TopicKey, int], ErrorCode]
 
 
 def offset_commit(broker: Broker, request: Request, call: Call) -> None:
@@ -42,25 +49,32 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
     )
     refusal = broker.groups.may_commit(ask.group_id, who)
     offsets: dict[TopicIndex, Committed] = {}
-    errors: dict[TopicIndex, ErrorCode] = {}
+    errors: Errors = {}
     now_ms = broker.clock.now_ms()
     for topic in ask.topics:
+        key = _key(topic, header.api_version)
+        name = broker.topics.name_of(key)
         for part in topic.partitions:
-            where = (topic.name, part.partition_index)
-            error = refusal or _fault(broker, where, part)
+            where = (name or "", part.partition_index)
+            unknown = ErrorCode.UNKNOWN_TOPIC_ID if name is None else ErrorCode.NONE
+            error = refusal or unknown or _fault(broker, where, part)
             if error:
-                errors[where] = error
+                errors[key, part.partition_index] = error
             else:
                 offsets[where] = _committed(part, now_ms, ask.retention_time_ms)
 
     def done(outcome: ErrorCode) -> None:
         code = coordinator_error(outcome)
-        answer(call, header, _response(ask, errors, code))
+        answer(call, header, _response(ask, errors, code, header.api_version))
 
     if offsets:
         broker.groups.commit(ask.group_id, offsets, done)
     else:
         done(ErrorCode.NONE)
+
+
+def _key(topic: OffsetCommitRequestTopic, version: int) -> TopicKey:
+    return topic.topic_id if version >= _FIRST_BY_ID else topic.name
 
 
 def _fault(broker: Broker, where: TopicIndex, part: OffsetCommitRequestPartition) -> ErrorCode:
@@ -84,16 +98,17 @@ def _committed(part: OffsetCommitRequestPartition, now_ms: int, retention_ms: in
 
 
 def _response(
-    ask: OffsetCommitRequest, errors: dict[TopicIndex, ErrorCode], stored: ErrorCode
+    ask: OffsetCommitRequest, errors: Errors, stored: ErrorCode, version: int
 ) -> OffsetCommitResponse:
     return OffsetCommitResponse(
         topics=[
             OffsetCommitResponseTopic(
                 name=topic.name,
+                topic_id=topic.topic_id,
                 partitions=[
                     OffsetCommitResponsePartition(
                         partition_index=part.partition_index,
-                        error_code=errors.get((topic.name, part.partition_index), stored),
+                        error_code=errors.get((_key(topic, version), part.partition_index), stored),
                     )
                     for part in topic.partitions
                 ],

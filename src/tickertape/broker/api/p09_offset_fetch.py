@@ -1,4 +1,4 @@
-"""OffsetFetch (key 9), versions 1 to 9.
+"""OffsetFetch (key 9), versions 1 to 10.
 
 Behaviour. Durable commits only: offset, leader epoch and the metadata string as committed. A
 partition without a commit has offset -1 and no error, also in a group that nobody knows. A null
@@ -6,7 +6,8 @@ topic list asks for all of a group's offsets.
 
 Versions. 2 null topics and a group error code, 5 leader epoch, 6 flexible, 7 require stable
 (KIP-447), 8 several groups in one request (KIP-709), 9 member id and epoch, which concern only
-the newer groups.
+the newer groups, 10 topics by id (KIP-848): one that is not known is UNKNOWN_TOPIC_ID, and among
+all of a group's offsets those of a topic that is no more are left out.
 
 An offset that an open transaction is about to change is UNSTABLE_OFFSET_COMMIT if requireStable is
 set; else it is the last that was committed.
@@ -22,8 +23,10 @@ from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.offset_records import Committed
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.primitives import ZERO_UUID
 from tickertape.wire.schema.offset_fetch import (
     OffsetFetchRequest,
+    OffsetFetchRequestGroup,
     OffsetFetchResponse,
     OffsetFetchResponseGroup,
     OffsetFetchResponsePartition,
@@ -33,6 +36,7 @@ from tickertape.wire.schema.offset_fetch import (
 )
 
 _FIRST_WITH_GROUPS: Final = 8
+_FIRST_BY_ID: Final = 10
 _NO_COMMIT: Final = Committed(-1, -1, "", -1)
 _UNSTABLE: Final = Committed(-1, -1, "", -1)
 
@@ -52,9 +56,7 @@ def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
             groups=[
                 OffsetFetchResponseGroup(
                     group_id=group.group_id,
-                    topics=_in_groups(
-                        _look_up(broker, group.group_id, group.topics, stable=ask.require_stable)
-                    ),
+                    topics=_of_group(broker, group, request.version, stable=ask.require_stable),
                 )
                 for group in ask.groups
             ]
@@ -63,6 +65,37 @@ def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
         wanted = _look_up(broker, ask.group_id, ask.topics, stable=ask.require_stable)
         response = OffsetFetchResponse(topics=_alone(wanted))
     answer(call, request.header, response)
+
+
+def _of_group(
+    broker: Broker, group: OffsetFetchRequestGroup, version: int, *, stable: bool
+) -> list[OffsetFetchResponseTopics]:
+    if version < _FIRST_BY_ID:
+        return _in_groups(_look_up(broker, group.group_id, group.topics, stable=stable))
+    unknown = []
+    for topic in group.topics or ():
+        topic.name = broker.topics.name_of(topic.topic_id) or ""
+        if not topic.name:
+            unknown.append(topic)
+    known = group.topics and [topic for topic in group.topics if topic.name]
+    found = _in_groups(_look_up(broker, group.group_id, known, stable=stable))
+    for answered in found:
+        by_name = broker.topics.get(answered.name)
+        answered.topic_id = by_name.topic_id if by_name is not None else ZERO_UUID
+    return [each for each in found if each.topic_id != ZERO_UUID] + [
+        OffsetFetchResponseTopics(
+            topic_id=topic.topic_id,
+            partitions=[
+                OffsetFetchResponsePartitions(
+                    partition_index=index,
+                    committed_offset=-1,
+                    error_code=ErrorCode.UNKNOWN_TOPIC_ID,
+                )
+                for index in topic.partition_indexes
+            ],
+        )
+        for topic in unknown
+    ]
 
 
 def _look_up(

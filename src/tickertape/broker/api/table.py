@@ -21,12 +21,12 @@ class Route(NamedTuple):
 
 
 HANDLERS: Final[dict[int, Route]] = {
-    ApiKey.PRODUCE: Route("tickertape.broker.api.p00_produce", 0, 12),
-    ApiKey.FETCH: Route("tickertape.broker.api.p01_fetch", 4, 12),
+    ApiKey.PRODUCE: Route("tickertape.broker.api.p00_produce", 0, 13),
+    ApiKey.FETCH: Route("tickertape.broker.api.p01_fetch", 4, 18),
     ApiKey.LIST_OFFSETS: Route("tickertape.broker.api.p02_list_offsets", 1, 10),
     ApiKey.METADATA: Route("tickertape.broker.api.p03_metadata", 0, 12),
-    ApiKey.OFFSET_COMMIT: Route("tickertape.broker.api.p08_offset_commit", 2, 9),
-    ApiKey.OFFSET_FETCH: Route("tickertape.broker.api.p09_offset_fetch", 1, 9),
+    ApiKey.OFFSET_COMMIT: Route("tickertape.broker.api.p08_offset_commit", 2, 10),
+    ApiKey.OFFSET_FETCH: Route("tickertape.broker.api.p09_offset_fetch", 1, 10),
     ApiKey.FIND_COORDINATOR: Route("tickertape.broker.api.p10_find_coordinator", 0, 6),
     ApiKey.JOIN_GROUP: Route("tickertape.broker.api.p11_join_group", 0, 9),
     ApiKey.HEARTBEAT: Route("tickertape.broker.api.p12_heartbeat", 0, 4),

@@ -109,6 +109,13 @@ class TopicRegistry:
         """The topic of that id."""
         return self._by_id.get(topic_id)
 
+    def name_of(self, key: str | UUID) -> str | None:
+        """The name of a topic that a request gives by name or by id; None: no such id."""
+        if isinstance(key, str):
+            return key
+        topic = self._by_id.get(key)
+        return topic.name if topic is not None else None
+
     def partition(self, name: str, index: int) -> Partition | None:
         """The partition, opened if need be; None if there is none. StorageError if it cannot be."""
         topic = self._topics.get(name)
