@@ -67,7 +67,7 @@ def test_api_versions_lists_the_table(core: Core, version: int) -> None:
     assert response.error_code == 0
     listed = {key.api_key: (key.min_version, key.max_version) for key in response.api_keys}
     assert listed == {int(key): versions for key, versions in SERVED.items()}
-    assert listed[ApiKey.PRODUCE] == (0, 12)
+    assert listed[ApiKey.PRODUCE] == (0, 13)
 
 
 def test_unknown_api_versions_version_is_answered_in_version_0(core: Core) -> None:
