@@ -265,12 +265,15 @@ class Groups:
         ]
         place = (producer[0], self._log.place_of(group_id))
 
-        for where, committed in offsets.items():
-            self.pending.put(place, group_id, where, committed)
+        older = {
+            where: self.pending.put(place, group_id, where, committed)
+            for where, committed in offsets.items()
+        }
 
         def settled(error: ErrorCode) -> None:
             if error is not ErrorCode.NONE:
-                self.pending.drop(place, group_id, offsets)
+                for where, committed in offsets.items():
+                    self.pending.drop(place, group_id, where, committed, older[where])
 
         waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group_id, records, waiter, transaction=producer)
@@ -371,8 +374,9 @@ class Groups:
         self._log.append(group.group_id, [group_record(group, now_ms)], waiter)
 
     def _ever_committed(self, group_id: str) -> list[TopicIndex]:
-        """Every partition with an offset, also those whose commit is still on its way to disk."""
+        """Every partition with an offset, also if it is on its way to disk or in a transaction."""
         found = dict.fromkeys(self.offsets.of_group(group_id))
+        found.update(dict.fromkeys(self.pending.of_group(group_id)))
         for offsets in self._uncommitted.get(group_id, ()):
             found.update(dict.fromkeys(offsets))
         return list(found)

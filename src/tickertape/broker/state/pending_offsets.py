@@ -4,8 +4,6 @@ They become the group's when the transaction's commit marker is durable, and van
 A plain commit that comes after one of them wins, also if the transaction is committed later.
 """
 
-from collections.abc import Mapping
-
 from tickertape.broker.state.offset_records import Committed, TopicIndex
 
 Place = tuple[int, int]
@@ -18,9 +16,14 @@ class PendingOffsets:
     def __init__(self) -> None:
         self._pending: dict[Place, dict[str, dict[TopicIndex, Committed | None]]] = {}
 
-    def put(self, place: Place, group_id: str, where: TopicIndex, committed: Committed) -> None:
-        """It was appended in the transaction."""
-        self._pending.setdefault(place, {}).setdefault(group_id, {})[where] = committed
+    def put(
+        self, place: Place, group_id: str, where: TopicIndex, committed: Committed
+    ) -> Committed | None:
+        """It is being appended in the transaction; what was pending there before."""
+        offsets = self._pending.setdefault(place, {}).setdefault(group_id, {})
+        older = offsets.get(where)
+        offsets[where] = committed
+        return older
 
     def of_group(self, group_id: str) -> set[TopicIndex]:
         """The offsets that transactions are about to change."""
@@ -42,12 +45,21 @@ class PendingOffsets:
             if any(offsets.get(where) is committed for committed in older):
                 offsets[where] = None
 
-    def drop(self, place: Place, group_id: str, offsets: Mapping[TopicIndex, Committed]) -> None:
-        """They could not be stored."""
-        stored = self._pending.get(place, {}).get(group_id, {})
-        for where, committed in offsets.items():
-            if stored.get(where) is committed:
-                del stored[where]
+    def drop(
+        self, place: Place, group_id: str, where: TopicIndex, committed: Committed,
+        older: Committed | None,
+    ) -> None:  # fmt: skip
+        """It could not be stored: what was pending before counts again."""
+        groups = self._pending.get(place, {})
+        offsets = groups.get(group_id, {})
+        if offsets.get(where) is not committed:
+            return
+        if older is not None:
+            offsets[where] = older
+            return
+        del offsets[where]
+        if not offsets:
+            del groups[group_id]
 
     def of_topic(self, topic: str) -> list[tuple[str, TopicIndex]]:
         """(group, partition) of every offset in ``topic``."""
