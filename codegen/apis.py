@@ -12,7 +12,7 @@ API_MODULES = [
     "DescribeClientQuotas", "AlterClientQuotas", "DescribeUserScramCredentials",
     "AlterUserScramCredentials", "DescribeCluster", "DescribeProducers", "DescribeTransactions",
     "ListTransactions", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe", "ListConfigResources",
-    "DescribeTopicPartitions",
+    "DescribeTopicPartitions", "UpdateFeatures",
 ]  # fmt: skip
 
 RECORD_MODULES = {

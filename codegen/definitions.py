@@ -147,6 +147,8 @@ _ALL = [
         _field("TransactionLastUpdateTimestampMs", "int64"),
         _field("TransactionStartTimestampMs", "int64"),
         _field("ClientTransactionVersion", "int16", "1+", default=0, taggedVersions="1+", tag=2),
+        # Tag 3 is Kafka 4.3's NextProducerEpoch (KIP-939, two-phase commit), which nobody sets yet.
+        _field("LastProducerEpoch", "int16", "1+", default=-1, taggedVersions="1+", tag=4),
     ),
 ]  # fmt: skip
 

@@ -203,16 +203,16 @@ class PartitionLog:
         return refusal or self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
 
     def append_marker(
-        self, producer: tuple[int, int], *, committed: bool, coordinator_epoch: int, now_ms: int
+        self, producer: tuple[int, int], marker: Marker, *, now_ms: int, bumped: bool = False
     ) -> AppendResult:
         """Append the control batch that ends the transaction of ``producer`` (id, epoch).
 
-        It fences older epochs also where no transaction is open.
+        It fences older epochs also where no transaction is open. ``bumped``: it carries the epoch
+        after that of the transaction (transactions v2), so it ends none of its own epoch.
         """
-        verdict = self._producers.check_unnumbered(*producer, coordinator_epoch)
+        verdict = self._producers.check_marker(*producer, marker.coordinator_epoch, bumped=bumped)
         if verdict is not None:
             return refused(verdict.error, verdict.message)
-        marker = Marker(committed, coordinator_epoch)
         batch = write_marker(*producer, **marker._asdict(), now_ms=now_ms)
         return self._append(memoryview(batch), BATCH_HEADER.unpack_from(batch), now_ms, marker)
 

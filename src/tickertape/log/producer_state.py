@@ -116,17 +116,26 @@ class ProducerStates:
         message = f"producer {producer_id} has a transaction open here, want transactional records"
         return Refused(ErrorCode.INVALID_TXN_STATE, message)
 
-    def check_unnumbered(
-        self, producer_id: int, epoch: int, coordinator_epoch: int = -1
-    ) -> Refused | None:
-        """The same for a batch without sequence numbers: a marker, or the broker's own records.
+    def check_unnumbered(self, producer_id: int, epoch: int) -> Refused | None:
+        """The same for a batch without sequence numbers: a marker, or the broker's own records."""
+        producer = self.by_id.get(producer_id)
+        if producer is not None and epoch < producer.epoch:
+            return _too_old(producer_id, epoch, producer)
+        return None
 
-        ``coordinator_epoch`` is a marker's.
+    def check_marker(
+        self, producer_id: int, epoch: int, coordinator_epoch: int, *, bumped: bool
+    ) -> Refused | None:
+        """The same for a marker.
+
+        ``bumped``: a late one of the transaction before does not end the one that is open, whose
+        epoch it has. Where none is open it is a repetition, and harmless (KAFKA-19999).
         """
         producer = self.by_id.get(producer_id)
         if producer is None:
             return None
-        if epoch < producer.epoch:
+        is_open = producer.first_offset_of_transaction >= 0
+        if epoch < producer.epoch or (bumped and is_open and epoch == producer.epoch):
             return _too_old(producer_id, epoch, producer)
         if 0 <= coordinator_epoch < producer.coordinator_epoch:
             return Refused(
@@ -165,6 +174,7 @@ class ProducerStates:
         elif producer.epoch != epoch:
             producer.epoch = epoch
             producer.batches.clear()
+        producer.seen_ms = now_ms
 
     def end_transaction(
         self, producer_id: int, epoch: int, marker_offset: int, marker: Marker, now_ms: int

@@ -32,6 +32,9 @@ from tickertape.wire.schema.txn_offset_commit import (
     TxnOffsetCommitResponse,
 )
 
+FIRST_V2 = 5
+"""Of EndTxn: the first version that bumps the epoch."""
+
 
 @dataclass
 class Producer:
@@ -89,6 +92,8 @@ class Producer:
         call = self.core.produce(
             topic, one, partition=partition, version=version, transactional_id=name
         )
+        if self.core.auto_sync and not call.answered:
+            self.core.sync()  # its partition is in the transaction now, and the records are written
         error = ErrorCode(produced(call, version).error)
         if error is ErrorCode.NONE:
             self.sequences[where] = sequence + len(values)
@@ -104,6 +109,9 @@ class Producer:
         out = self.core.ask(ApiKey.END_TXN, version, ask, EndTxnResponse)
         for _ in range(3):
             self.core.sync()
+        if version >= FIRST_V2 and out.error_code == 0:
+            self.id, self.epoch = out.producer_id, out.producer_epoch
+            self.sequences.clear()
         return ErrorCode(out.error_code)
 
     def begin_offsets(self, group: str, version: int = 3) -> ErrorCode:
@@ -130,7 +138,10 @@ class Producer:
             member_id=member,
             topics=[TxnOffsetCommitRequestTopic(name=topic, partitions=[part])],
         )
-        out = self.core.ask(ApiKey.TXN_OFFSET_COMMIT, version, ask, TxnOffsetCommitResponse)
+        call = self.core.send(ApiKey.TXN_OFFSET_COMMIT, version, ask.encode(version))
+        if not call.answered:
+            self.core.sync()
+        out = call.read(TxnOffsetCommitResponse, ApiKey.TXN_OFFSET_COMMIT, version)
         return ErrorCode(out.topics[0].partitions[0].error_code)
 
 

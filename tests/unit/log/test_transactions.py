@@ -7,7 +7,7 @@ from tests.log_kit import FOLDER, NOW, batches, new_log, open_log, sync, values
 from tickertape.base.fake_fs import FakeFileSystem, Loss
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
-from tickertape.log.transactions import Aborted, read_index, write_index
+from tickertape.log.transactions import Aborted, Marker, read_index, write_index
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.records import Record, write_batch
 
@@ -28,11 +28,11 @@ def write(
 
 
 def end(
-    log: PartitionLog, producer: int, *, committed: bool, epoch: int = 0, coordinator: int = 0
-) -> ErrorCode:
-    return log.append_marker(
-        (producer, epoch), committed=committed, coordinator_epoch=coordinator, now_ms=NOW
-    ).error
+    log: PartitionLog, producer: int, *, committed: bool, epoch: int = 0, coordinator: int = 0,
+    bumped: bool = False,
+) -> ErrorCode:  # fmt: skip
+    marker = Marker(committed, coordinator)
+    return log.append_marker((producer, epoch), marker, now_ms=NOW, bumped=bumped).error
 
 
 def aborted(log: PartitionLog, start: int = 0, max_bytes: int = 1 << 20) -> list[Aborted]:
@@ -251,3 +251,16 @@ def test_old_commit_markers_go_and_those_of_aborts_stay() -> None:
     log.close(clean=True)
     again, _ = open_log(fs, COMPACTED, clean=False)
     assert again.last_stable_offset == again.end_offset
+
+
+def test_a_marker_of_v2_ends_no_transaction_of_its_own_epoch() -> None:
+    """KAFKA-19999: it is the repeated one of the transaction before; where none is open it fits."""
+    _, log = new_log()
+    late = ErrorCode.INVALID_PRODUCER_EPOCH
+    assert write(log, 1, 0) is ErrorCode.NONE
+    assert end(log, 1, committed=True, epoch=0, bumped=True) is late
+    assert end(log, 1, committed=True, epoch=1, bumped=True) is ErrorCode.NONE
+    assert end(log, 1, committed=True, epoch=1, bumped=True) is ErrorCode.NONE
+    assert write(log, 1, 0, epoch=1) is ErrorCode.NONE
+    assert end(log, 1, committed=True, epoch=1, bumped=True) is late
+    assert end(log, 1, committed=True, epoch=1) is ErrorCode.NONE  # of v1 it may be

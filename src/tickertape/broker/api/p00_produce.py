@@ -17,20 +17,24 @@ Versions. 0 to 2 (message sets of magic 0 and 1) close the connection: they are 
 because librdkafka before 2.11.1 decides by the lowest version whether it may compress at all. 3
 adds the transactional id, 7 zstd (KIP-110), 8 error messages (KIP-467), 9 is flexible (KIP-482),
 10 the current leader in tags (KIP-951; never needed on one node), 11 TRANSACTION_ABORTABLE, 12
-implicit AddPartitions (KIP-890), of which no client makes use while transaction.version is not
-finalised, 13 topics by id (KIP-516): an id that is not known is UNKNOWN_TOPIC_ID.
+implicit AddPartitions (KIP-890): the partitions of a transactional request become part of the
+transaction on the way, durably before a record is written. A request that must wait for that, or
+for the end of the last transaction, waits a second at most: CONCURRENT_TRANSACTIONS. A producer of
+which the partition knows nothing must begin with sequence 0. 13 has topics by id (KIP-516): an id
+that is not known is UNKNOWN_TOPIC_ID.
 
 Deviations. Errors name no single records (recordErrors stays empty).
 """
 
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.api.outcome import Request
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import INTERNAL_TOPICS
+from tickertape.broker.state.transaction import TopicIndex
 from tickertape.broker.state.waits import Partition
 from tickertape.wire.batch import BATCH_OVERHEAD
 from tickertape.wire.error_codes import ErrorCode
@@ -38,6 +42,7 @@ from tickertape.wire.frame import RequestHeader, response_prefix
 from tickertape.wire.produce import (
     PartitionProduce,
     PartitionProduced,
+    ProduceRequest,
     TopicKey,
     read_produce_request,
     write_produce_response,
@@ -52,12 +57,21 @@ _COMPRESSION_BITS: Final = 0x07
 _TRANSACTIONAL_BIT: Final = 0x10
 _CONTROL_BIT: Final = 0x20
 _FIRST_ABORTABLE: Final = 11
-_OWNER: Final = Struct(">qh")  # producer id and epoch
+_FIRST_IMPLICIT: Final = 12
+_OWNER: Final = Struct(">qhi")  # producer id, epoch, first sequence
 _OWNER_AT: Final = 43
 
 Produced: TypeAlias = list[tuple[TopicKey, list[PartitionProduced]]]
 Unsure: TypeAlias = list[tuple[Partition, int, PartitionProduced]]
 """Written, perhaps not durable: partition, the offset after the batch, its place in Produced."""
+
+
+class Writer(NamedTuple):
+    """What a request says of its batches, and what its transaction says of it."""
+
+    version: int
+    transactional_id: str | None
+    outside: ErrorCode
 
 
 def produce(broker: Broker, request: Request, call: Call) -> None:
@@ -67,12 +81,33 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     if version < _FIRST_SERVED:
         raise PeerError(f"produce version {version} is not served, want {_FIRST_SERVED} or later")
     ask = read_produce_request(request.frame, request.at, version)
+    transactional_id = ask.transactional_id
+    if version < _FIRST_IMPLICIT or transactional_id is None:
+        _produce(broker, header, call, ask, _NONE)
+        return
+    owner, partitions = _transactional(broker, ask)
+    if owner is None or broker.transactions.admits(transactional_id, owner, partitions):
+        _produce(broker, header, call, ask, _NONE)
+        return
+    kept = read_produce_request(memoryview(bytes(request.frame)), request.at, version)
+    broker.transactions.admit(
+        transactional_id,
+        owner,
+        partitions,
+        lambda error: _produce(broker, header, call, kept, error),
+    )
+
+
+def _produce(
+    broker: Broker, header: RequestHeader, call: Call, ask: ProduceRequest, outside: ErrorCode
+) -> None:
+    """``outside``: why the request's partitions are not in its transaction."""
     acks = ask.acks
     refusal = _refusal(broker, acks)
     produced: Produced = []
     unsure: Unsure = []
     now_ms = broker.clock.now_ms()
-    writer = (version, ask.transactional_id)
+    writer = Writer(header.api_version, ask.transactional_id, outside)
     for key, parts in ask.topics:
         outs: list[PartitionProduced] = []
         produced.append((key, outs))
@@ -98,6 +133,27 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
         _finish_silently(call, produced)
         return
     _answer(call, header, produced)
+
+
+def _transactional(
+    broker: Broker, ask: ProduceRequest
+) -> tuple[tuple[int, int] | None, list[TopicIndex]]:
+    """Whose transactional batches these are, if there are any, and the partitions they are for."""
+    owner = None
+    partitions = []
+    for key, parts in ask.topics:
+        topic = broker.topics.name_of(key)
+        for part in parts:
+            batch = part.records
+            if topic is None or batch is None or len(batch) < BATCH_OVERHEAD:
+                continue
+            if batch[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT and broker.topics.has(
+                topic, part.index
+            ):
+                producer_id, epoch, _ = _OWNER.unpack_from(batch, _OWNER_AT)
+                owner = owner or (producer_id, epoch)
+                partitions.append((topic, part.index))
+    return owner, partitions
 
 
 class WaitingProduce:
@@ -160,7 +216,7 @@ def _refusal(broker: Broker, acks: int) -> tuple[ErrorCode, str] | None:
 
 def _append(
     broker: Broker, topic: str, part: PartitionProduce, out: PartitionProduced,
-    now_ms: int, writer: tuple[int, str | None],
+    now_ms: int, writer: Writer,
 ) -> tuple[Partition, int] | None:  # fmt: skip
     """Append one partition's batch; (partition, offset after it) if that worked, else ``out``."""
     try:
@@ -175,8 +231,8 @@ def _append(
     if records is None or topic in INTERNAL_TOPICS:
         _refuse(out, *_not_writable(topic))
         return None
-    refusal = _batch_refusal(records, writer[0]) or _transaction_refusal(
-        broker, (topic, part.index), records, writer
+    refusal = _batch_refusal(records, writer.version) or _transaction_refusal(
+        broker, partition, records, writer
     )
     if refusal is not None:
         _refuse(out, *refusal)
@@ -219,12 +275,12 @@ def _batch_refusal(records: memoryview, version: int) -> tuple[ErrorCode, str] |
 
 
 def _transaction_refusal(
-    broker: Broker, where: tuple[str, int], records: memoryview, writer: tuple[int, str | None]
+    broker: Broker, partition: Partition, records: memoryview, writer: Writer
 ) -> tuple[ErrorCode, str] | None:
-    """None if the batch is not transactional, or of an open transaction that holds ``where``."""
+    """None if it is not transactional, or of an open transaction that holds the partition."""
     if not records[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT:
         return None
-    version, transactional_id = writer
+    version, transactional_id, error = writer
     if len(records) < BATCH_OVERHEAD:
         return ErrorCode.CORRUPT_MESSAGE, f"batch of {len(records)} bytes, want at least 61"
     if transactional_id is None:
@@ -232,13 +288,28 @@ def _transaction_refusal(
             ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
             "transactional records, but the request has no transactional id",
         )
-    owner = _OWNER.unpack_from(records, _OWNER_AT)
-    error = broker.transactions.may_write(transactional_id, owner, where)
+    producer_id, epoch, sequence = _OWNER.unpack_from(records, _OWNER_AT)
     if error is _NONE:
-        return None
+        where = (partition.topic, partition.index)
+        error = broker.transactions.may_write(transactional_id, (producer_id, epoch), where)
+    if error is not _NONE:
+        error = _as_known(error, version)
+        return error, f"{transactional_id!r} may not write here now: {error.name}"
+    if version >= _FIRST_IMPLICIT and sequence and producer_id not in partition.log.producers.by_id:
+        return (
+            ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+            f"producer {producer_id} is not known here: sequence {sequence}, want 0",
+        )
+    return None
+
+
+def _as_known(error: ErrorCode, version: int) -> ErrorCode:
+    """The error that a client of this version acts on."""
     if error is ErrorCode.INVALID_TXN_STATE and version >= _FIRST_ABORTABLE:
-        error = ErrorCode.TRANSACTION_ABORTABLE
-    return error, f"{transactional_id!r} may not write here now: {error.name}"
+        return ErrorCode.TRANSACTION_ABORTABLE
+    if error is ErrorCode.NOT_ENOUGH_REPLICAS and version >= _FIRST_IMPLICIT:
+        return ErrorCode.CONCURRENT_TRANSACTIONS
+    return error
 
 
 def _refuse(out: PartitionProduced, error: ErrorCode, message: str | None) -> None:

@@ -8,8 +8,10 @@ software; a name or version that does not look like one gets INVALID_REQUEST.
 Versions. 3 flexible, client software (KIP-511), features (KIP-584); 4 features from level 0
 (KIP-1022).
 
-Deviations. No features are finalised: transaction.version stays at 0, so clients use transactions
-v1.
+Features, supported and finalised, are those of broker.state.features. Before version 4 a lowest
+level of 0 is told as 1, which older clients want.
+
+Deviations. Of Kafka's features only those that mean something here.
 """
 
 import re
@@ -19,6 +21,7 @@ from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.api.table import SERVED
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.features import SUPPORTED
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader
@@ -26,9 +29,12 @@ from tickertape.wire.schema.api_versions import (
     ApiVersion,
     ApiVersionsRequest,
     ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
 )
 
 _FIRST_SOFTWARE: Final = 3
+_FIRST_LEVEL_0: Final = 4
 _SOFTWARE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
 
@@ -40,8 +46,23 @@ def api_versions(broker: Broker, request: Request, call: Call) -> None:
         refusal = ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
         answer(call, request.header, refusal)
         return
-    keys = [_range(key, *versions) for key, versions in sorted(SERVED.items())]
-    answer(call, request.header, ApiVersionsResponse(api_keys=keys))
+    lowest = 1 if request.version < _FIRST_LEVEL_0 else 0
+    response = ApiVersionsResponse(
+        api_keys=[_range(key, *versions) for key, versions in sorted(SERVED.items())],
+        supported_features=[
+            SupportedFeatureKey(
+                name=name, min_version=max(lowest, levels.first), max_version=levels.last
+            )
+            for name, levels in SUPPORTED.items()
+        ],
+        finalized_features_epoch=broker.features.epoch,
+        finalized_features=[
+            FinalizedFeatureKey(name=name, max_version_level=level, min_version_level=level)
+            for name, level in broker.features.levels.items()
+            if level
+        ],
+    )
+    answer(call, request.header, response)
 
 
 def refuse_version(header: RequestHeader, call: Call) -> None:

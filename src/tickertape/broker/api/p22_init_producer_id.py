@@ -4,26 +4,34 @@ Behaviour. Without a transactional id: a producer id never given out before, epo
 when the client sends the id and epoch it had: KIP-360 lets an idempotent producer start afresh).
 With one: its producer id and the next epoch, durable before it is answered, so that no older owner
 can write any more. A transaction that the older owner left open is aborted first, an undecided one
-finished: CONCURRENT_TRANSACTIONS, and the client asks again.
+finished: CONCURRENT_TRANSACTIONS, and the client asks again. A producer id without an epoch, or the
+other way round: INVALID_REQUEST.
+
+As in Kafka, also a producer that names an old epoch of its id aborts what is open: only when it
+asks again is it told that it was fenced.
 
 Versions. 2 flexible, 3 the client's id and epoch (KIP-360), 4 PRODUCER_FENCED (before:
 INVALID_PRODUCER_EPOCH), 5 TRANSACTION_ABORTABLE (never sent).
 
-Deviations. A producer that names an epoch which is not the current one does not abort the
-transaction that its successor has open: PRODUCER_FENCED.
+Deviations. None known.
 """
+
+from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer, fenced_before
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.transaction import Owner
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.init_producer_id import (
     InitProducerIdRequest,
     InitProducerIdResponse,
 )
 
-_FIRST_FENCED = 4
+_FIRST_FENCED: Final = 4
+_NONE: Final = -1
+_NOBODY: Final = (_NONE, _NONE)
 
 
 def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
@@ -31,7 +39,8 @@ def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
     header = request.header
     ask, _ = InitProducerIdRequest.decode(request.frame, request.at, request.version)
 
-    def done(error: ErrorCode, producer_id: int, epoch: int) -> None:
+    def done(error: ErrorCode, owner: Owner) -> None:
+        producer_id, epoch = owner
         response = InitProducerIdResponse(
             error_code=fenced_before(_FIRST_FENCED, error, header.api_version),
             producer_id=producer_id,
@@ -39,14 +48,17 @@ def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
         )
         answer(call, header, response)
 
+    if (ask.producer_id == _NONE) != (ask.producer_epoch == _NONE):
+        done(ErrorCode.INVALID_REQUEST, _NOBODY)
+        return
     if ask.transactional_id is not None:
-        expected = (ask.producer_id, ask.producer_epoch) if ask.producer_id >= 0 else None
+        expected = (ask.producer_id, ask.producer_epoch) if ask.producer_id != _NONE else None
         broker.transactions.init(ask.transactional_id, ask.transaction_timeout_ms, expected, done)
         return
     try:
         producer_id = broker.producer_ids.take()
     except StorageError as error:
         broker.notice(f"no producer id can be handed out: {error}")
-        done(ErrorCode.COORDINATOR_NOT_AVAILABLE, -1, -1)
+        done(ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY)
     else:
-        done(ErrorCode.NONE, producer_id, 0)
+        done(ErrorCode.NONE, (producer_id, 0))

@@ -31,7 +31,7 @@ def add_partitions_to_txn(broker: Broker, request: Request, call: Call) -> None:
     wanted = [
         (topic.name, index) for topic in ask.v3_and_below_topics for index in topic.partitions
     ]
-    unknown = {where for where in wanted if not _exists(broker, *where)}
+    unknown = {where for where in wanted if not broker.topics.has(*where)}
 
     def done(outcome: ErrorCode) -> None:
         error = fenced_before(_FIRST_FENCED, outcome, header.api_version)
@@ -57,8 +57,3 @@ def add_partitions_to_txn(broker: Broker, request: Request, call: Call) -> None:
         return
     owner = (ask.v3_and_below_producer_id, ask.v3_and_below_producer_epoch)
     broker.transactions.add(ask.v3_and_below_transactional_id, owner, wanted, done)
-
-
-def _exists(broker: Broker, name: str, index: int) -> bool:
-    topic = broker.topics.get(name)
-    return topic is not None and 0 <= index < len(topic.partitions)

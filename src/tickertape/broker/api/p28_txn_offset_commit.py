@@ -1,4 +1,4 @@
-"""TxnOffsetCommit (key 28), versions 0 to 4.
+"""TxnOffsetCommit (key 28), versions 0 to 5.
 
 Behaviour. The group's checks come first (KIP-447: a consumer that has lost its partitions cannot
 commit through a producer either), then the transaction's: it must be open, of this epoch, and hold
@@ -6,7 +6,8 @@ the group's partition of __consumer_offsets. The offsets are stored in the trans
 once it commits; until then an OffsetFetch that requires stable offsets is told to come back.
 
 Versions. 2 leader epoch, 3 flexible and generation, member and instance (KIP-447), 4
-TRANSACTION_ABORTABLE instead of INVALID_TXN_STATE. 5 is transactions v2 (KIP-890).
+TRANSACTION_ABORTABLE instead of INVALID_TXN_STATE, 5 transactions v2 (KIP-890): the group's
+partition becomes part of the transaction on the way, no AddOffsetsToTxn comes before.
 
 Deviations. None known.
 """
@@ -21,6 +22,7 @@ from tickertape.broker.state.groups import Membership, coordinator_error
 from tickertape.broker.state.offset_records import Committed, TopicIndex
 from tickertape.broker.state.topics import OFFSETS_TOPIC
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.frame import RequestHeader
 from tickertape.wire.schema.txn_offset_commit import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitRequestPartition,
@@ -30,14 +32,34 @@ from tickertape.wire.schema.txn_offset_commit import (
 )
 
 _FIRST_ABORTABLE: Final = 4
+_FIRST_IMPLICIT: Final = 5
 
 
 def txn_offset_commit(broker: Broker, request: Request, call: Call) -> None:
     """Check, store, and answer when it is durable."""
     header = request.header
     ask, _ = TxnOffsetCommitRequest.decode(request.frame, request.at, request.version)
+    error = _group_refusal(broker, ask)
+    if error is not ErrorCode.NONE or header.api_version < _FIRST_IMPLICIT:
+        _commit(broker, header, call, ask, error)
+        return
+    where = (OFFSETS_TOPIC, broker.groups.place_of(ask.group_id))
+    broker.transactions.admit(
+        ask.transactional_id,
+        (ask.producer_id, ask.producer_epoch),
+        [where],
+        lambda error: _commit(broker, header, call, ask, error),
+    )
+
+
+def _commit(
+    broker: Broker, header: RequestHeader, call: Call, ask: TxnOffsetCommitRequest,
+    outside: ErrorCode,
+) -> None:  # fmt: skip
+    """``outside``: why the request is refused before its transaction is looked at."""
     owner = (ask.producer_id, ask.producer_epoch)
-    refusal = _refusal(broker, ask, header.api_version)
+    refusal = outside or _transaction_refusal(broker, ask)
+    refusal = _as_known(refusal, header.api_version)
     now_ms = broker.clock.now_ms()
     offsets: dict[TopicIndex, Committed] = {}
     errors: dict[TopicIndex, ErrorCode] = {}
@@ -61,8 +83,8 @@ def txn_offset_commit(broker: Broker, request: Request, call: Call) -> None:
         done(ErrorCode.NONE)
 
 
-def _refusal(broker: Broker, ask: TxnOffsetCommitRequest, version: int) -> ErrorCode:
-    """A reason to refuse the whole request."""
+def _group_refusal(broker: Broker, ask: TxnOffsetCommitRequest) -> ErrorCode:
+    """Whether the group has a reason to refuse the whole request."""
     who = Membership(
         member_id=ask.member_id,
         instance_id=ask.group_instance_id,
@@ -72,12 +94,22 @@ def _refusal(broker: Broker, ask: TxnOffsetCommitRequest, version: int) -> Error
     if error is not ErrorCode.NONE:
         return error
     try:
-        where = (OFFSETS_TOPIC, broker.groups.place_of(ask.group_id))
+        broker.groups.place_of(ask.group_id)
     except StorageError:
         return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return ErrorCode.NONE
+
+
+def _transaction_refusal(broker: Broker, ask: TxnOffsetCommitRequest) -> ErrorCode:
+    """Whether the transaction has one."""
+    where = (OFFSETS_TOPIC, broker.groups.place_of(ask.group_id))
     owner = (ask.producer_id, ask.producer_epoch)
-    error = broker.transactions.may_write(ask.transactional_id, owner, where)
-    if error is ErrorCode.NOT_ENOUGH_REPLICAS:
+    return broker.transactions.may_write(ask.transactional_id, owner, where)
+
+
+def _as_known(error: ErrorCode, version: int) -> ErrorCode:
+    """The error that a client of this version acts on."""
+    if error in {ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.CONCURRENT_TRANSACTIONS}:
         return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS  # what clients of a coordinator wait for
     if error is ErrorCode.INVALID_TXN_STATE and version >= _FIRST_ABORTABLE:
         return ErrorCode.TRANSACTION_ABORTABLE
@@ -85,9 +117,7 @@ def _refusal(broker: Broker, ask: TxnOffsetCommitRequest, version: int) -> Error
 
 
 def _fault(broker: Broker, where: TopicIndex, part: TxnOffsetCommitRequestPartition) -> ErrorCode:
-    name, index = where
-    topic = broker.topics.get(name)
-    if topic is None or not 0 <= index < len(topic.partitions):
+    if not broker.topics.has(*where):
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if len((part.committed_metadata or "").encode()) > broker.settings.offset_metadata_max_bytes:
         return ErrorCode.OFFSET_METADATA_TOO_LARGE

@@ -44,8 +44,8 @@ HANDLERS: Final[dict[int, Route]] = {
     ),
     ApiKey.ADD_PARTITIONS_TO_TXN: Route("tickertape.broker.api.p24_add_partitions_to_txn", 0, 3),
     ApiKey.ADD_OFFSETS_TO_TXN: Route("tickertape.broker.api.p25_add_offsets_to_txn", 0, 4),
-    ApiKey.END_TXN: Route("tickertape.broker.api.p26_end_txn", 0, 4),
-    ApiKey.TXN_OFFSET_COMMIT: Route("tickertape.broker.api.p28_txn_offset_commit", 0, 4),
+    ApiKey.END_TXN: Route("tickertape.broker.api.p26_end_txn", 0, 5),
+    ApiKey.TXN_OFFSET_COMMIT: Route("tickertape.broker.api.p28_txn_offset_commit", 0, 5),
     ApiKey.DESCRIBE_ACLS: Route("tickertape.broker.api.p29_describe_acls", 1, 3),
     ApiKey.CREATE_ACLS: Route("tickertape.broker.api.p30_create_acls", 1, 3),
     ApiKey.DELETE_ACLS: Route("tickertape.broker.api.p31_delete_acls", 1, 3),
@@ -65,6 +65,7 @@ HANDLERS: Final[dict[int, Route]] = {
         "tickertape.broker.api.p46_list_partition_reassignments", 0, 0
     ),
     ApiKey.OFFSET_DELETE: Route("tickertape.broker.api.p47_offset_delete", 0, 0),
+    ApiKey.UPDATE_FEATURES: Route("tickertape.broker.api.p57_update_features", 0, 2),
     ApiKey.DESCRIBE_CLUSTER: Route("tickertape.broker.api.p60_describe_cluster", 0, 2),
     ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: Route(

@@ -16,6 +16,7 @@ from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem, Rng
 from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.durability import Durability
+from tickertape.broker.state.features import Features
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.offsets import OffsetsLog
 from tickertape.broker.state.producer_ids import ProducerIds
@@ -75,8 +76,10 @@ class Broker:
         self.data_dir = data_dir
         offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
         self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
+        self.features = Features(fs, data_dir)
         self.transactions = Transactions(
             settings,
+            self.features,
             TransactionLog(settings, self.topics, self.durability, clock, rng),
             self.groups,
             self.producer_ids,
@@ -97,6 +100,7 @@ class Broker:
         """
         self.cluster_id = self._own_data_dir()
         clean = take_clean_mark(self._fs, self.data_dir)
+        self.features.load()
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
         groups = self.groups.load()
@@ -194,6 +198,7 @@ class Broker:
                 folder = folder.rpartition("/")[0]
                 self._fs.sync_dir(folder or "/")
             token = urlsafe_b64encode(random_topic_id(self._rng).bytes).decode().rstrip("=")
+            self.features.begin()
             meta = MetaProperties(cluster_id=token, node_id=node_id)
             write_meta_properties(self._fs, self.data_dir, meta)
         elif meta.node_id != node_id:

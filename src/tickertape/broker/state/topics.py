@@ -116,6 +116,11 @@ class TopicRegistry:
         topic = self._by_id.get(key)
         return topic.name if topic is not None else None
 
+    def has(self, name: str, index: int) -> bool:
+        """Whether there is such a partition."""
+        topic = self._topics.get(name)
+        return topic is not None and 0 <= index < len(topic.partitions)
+
     def partition(self, name: str, index: int) -> Partition | None:
         """The partition, opened if need be; None if there is none. StorageError if it cannot be."""
         topic = self._topics.get(name)

@@ -8,9 +8,10 @@ from tickertape.broker.state.durability import Durability
 from tickertape.broker.state.internal_log import Commit, InternalLog, InternalTopic
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topics import TRANSACTIONS_TOPIC, TopicRegistry
-from tickertape.broker.state.transaction import State, TopicIndex, Transaction
+from tickertape.broker.state.transaction import V2, Owner, State, TopicIndex, Transaction
 from tickertape.broker.state.transaction_records import read_transactions, transaction_record
 from tickertape.broker.state.waits import Waiter
+from tickertape.log.transactions import Marker
 from tickertape.wire.error_codes import ErrorCode
 
 
@@ -50,6 +51,20 @@ class TransactionLog(InternalLog):
         """
         try:
             epoch = self.partition_of(transaction.transactional_id).log.leader_epoch
+        except StorageError as error:
+            waiter.settle(slot, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+            return
+        marker = Marker(transaction.state is State.PREPARE_COMMIT, epoch)
+        owner = (transaction.producer_id, transaction.epoch)
+        bumped = transaction.client_version >= V2 and transaction.last_epoch < transaction.epoch
+        self.append_marker(owner, marker, where, waiter, slot, bumped=bumped)
+
+    def append_marker(
+        self, owner: Owner, marker: Marker, where: TopicIndex, waiter: Waiter, slot: int, *,
+        bumped: bool,
+    ) -> None:  # fmt: skip
+        """Append any marker; ``bumped``: of v2, its epoch is that after the transaction's."""
+        try:
             partition = self._topics.partition(*where)
         except StorageError as error:
             waiter.settle(slot, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
@@ -58,16 +73,21 @@ class TransactionLog(InternalLog):
             waiter.settle(slot, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, None)
             return
         result = partition.log.append_marker(
-            (transaction.producer_id, transaction.epoch),
-            committed=transaction.state is State.PREPARE_COMMIT,
-            coordinator_epoch=epoch,
-            now_ms=self._clock.now_ms(),
+            owner, marker, now_ms=self._clock.now_ms(), bumped=bumped
         )
         if result.error is not ErrorCode.NONE:
             waiter.settle(slot, result.error, result.message)
             return
         self._durability.appended(partition)
         self._durability.wait(partition, result.last_offset + 1, waiter, slot)
+
+    def watch(self, waiter: Waiter) -> None:
+        """Let its deadline count, though it waits for no record."""
+        self._durability.waits.add(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """It has its answer."""
+        self._durability.waits.remove(waiter)
 
     def transactions(self) -> Iterator[tuple[str, Transaction | None]]:
         """Everything that the log says, partition by partition, oldest first."""

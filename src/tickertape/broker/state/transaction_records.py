@@ -1,7 +1,8 @@
 """Records of ``__transaction_state``, in Kafka's own format: TransactionLogKey 0, Value 1.
 
 Every key and value starts with its version, two bytes. A null value: the id has expired. Values
-of version 0 are read too.
+of version 0 are read too. The epoch before the newest is in tag 4 (KAFKA-20357: without it, no
+repeated InitProducerId is known after a restart), which brokers before that skip.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,7 +38,9 @@ def _value(transaction: Transaction) -> TransactionLogValue:
     return TransactionLogValue(
         producer_id=transaction.producer_id,
         previous_producer_id=transaction.previous_producer_id,
+        next_producer_id=transaction.next_producer_id,
         producer_epoch=transaction.epoch,
+        last_producer_epoch=transaction.last_epoch,
         transaction_timeout_ms=transaction.timeout_ms,
         transaction_status=transaction.state,
         transaction_partitions=None
@@ -45,6 +48,7 @@ def _value(transaction: Transaction) -> TransactionLogValue:
         else [PartitionsSchema(topic=t, partition_ids=ids) for t, ids in by_topic.items()],
         transaction_last_update_timestamp_ms=transaction.updated_ms,
         transaction_start_timestamp_ms=transaction.started_ms,
+        client_transaction_version=transaction.client_version,
     )
 
 
@@ -72,7 +76,9 @@ def _read(transactional_id: str, stored: bytes) -> Transaction:
         transactional_id=transactional_id,
         producer_id=value.producer_id,
         previous_producer_id=value.previous_producer_id,
+        next_producer_id=value.next_producer_id,
         epoch=value.producer_epoch,
+        last_epoch=value.last_producer_epoch,
         timeout_ms=value.transaction_timeout_ms,
         state=State(value.transaction_status),
         partitions=frozenset(
@@ -82,6 +88,7 @@ def _read(transactional_id: str, stored: bytes) -> Transaction:
         ),
         started_ms=value.transaction_start_timestamp_ms,
         updated_ms=value.transaction_last_update_timestamp_ms,
+        client_version=value.client_transaction_version,
     )
 
 

@@ -1,26 +1,38 @@
-"""The transaction coordinator: every transactional id of this broker, its timers, its markers.
+"""The transaction coordinator: every transactional id of this broker, and its timers.
 
 Feeds requests and time to the Transaction machines. Each transition is a record of
 ``__transaction_state``; it counts and is answered once that is durable. After Prepare* is durable
-the outcome cannot change any more: markers go to every partition of the transaction, again and
-again if the disk refuses or the broker restarts, and when all are durable, Complete* is stored.
-Whether a producer may write, the produce path asks here, in the same turn in which it appends.
+the outcome cannot change any more, and ``Markers`` carries it out. Whether a producer may write,
+the produce path asks here, in the same turn in which it appends; a v2 producer's partitions are
+added on the way (``admit``).
 """
 
-import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock
+from tickertape.broker.state.admission import (
+    PATIENCE_MS,
+    WAITING_MAX,
+    Applicant,
+    Queue,
+    Resume,
+)
+from tickertape.broker.state.deadlines import Deadlines
+from tickertape.broker.state.features import TRANSACTION_VERSION, Features
 from tickertape.broker.state.groups import Groups, coordinator_error
+from tickertape.broker.state.markers import RETRY_MS, Markers
 from tickertape.broker.state.producer_ids import ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
-from tickertape.broker.state.topics import OFFSETS_TOPIC
 from tickertape.broker.state.transaction import (
+    NO_EPOCH,
     PREPARED,
     TABLE,
+    V2,
     Event,
     Owner,
     State,
@@ -28,24 +40,22 @@ from tickertape.broker.state.transaction import (
     Transaction,
 )
 from tickertape.broker.state.transaction_log import TransactionLog
-from tickertape.broker.state.waits import NEVER_MS
 from tickertape.wire.error_codes import ErrorCode
 
 _NONE: Final = ErrorCode.NONE
-_RETRY_MS: Final = 1_000
+_NOBODY: Final = (-1, -1)
 
 Done: TypeAlias = Callable[[ErrorCode], None]
-InitDone: TypeAlias = Callable[[ErrorCode, int, int], None]
+OwnerDone: TypeAlias = Callable[[ErrorCode, Owner], None]
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A transactional id: what is durable of it, and what is on its way to the disk."""
+    """A transactional id: what is durable of it, what is on its way to the disk, who waits."""
 
     current: Transaction
     pending: Transaction | None = None
-    marked: frozenset[TopicIndex] = frozenset()  # have their marker, durably
-    marking: bool = False
+    waiting: Queue = field(default_factory=deque)
 
 
 class Transactions:
@@ -54,20 +64,20 @@ class Transactions:
     def __init__(
         self,
         settings: BrokerSettings,
+        features: Features,
         log: TransactionLog,
         groups: Groups,
         producer_ids: ProducerIds,
         clock: Clock,
     ) -> None:  # fmt: skip
         self._settings = settings
+        self._features = features
         self._log = log
-        self._groups = groups
         self._producer_ids = producer_ids
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
-        self._timeouts: list[tuple[int, str]] = []  # monotonic ms; some of them outdated
-        self._deadlines: dict[str, int] = {}
-        self._unmarked: dict[str, int] = {}  # Prepare*, and when to try the markers (again)
+        self._timeouts = Deadlines()
+        self._markers = Markers(log, groups, clock, self._marked)
         self._expiry_due_ms = 0
 
     # -- start -------------------------------------------------------------------------------
@@ -79,13 +89,13 @@ class Transactions:
                 self._entries.pop(transactional_id, None)
             else:
                 self._entries[transactional_id] = _Entry(stored)
-        now_ms = self._clock.monotonic_ms()
-        for transactional_id, entry in self._entries.items():
+        for entry in self._entries.values():
             if entry.current.state in PREPARED:
-                self._unmarked[transactional_id] = now_ms
+                self._markers.resume(entry.current)
             else:
                 self._watch(entry.current)
-        self._expiry_due_ms = now_ms + self._settings.transactional_id_check_interval_ms
+        interval_ms = self._settings.transactional_id_check_interval_ms
+        self._expiry_due_ms = self._clock.monotonic_ms() + interval_ms
         return len(self._entries)
 
     def prepare(self) -> None:
@@ -94,27 +104,30 @@ class Transactions:
 
     # -- questions ---------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[Transaction]:
-        """Every transactional id, as it is durable."""
-        return (entry.current for entry in self._entries.values())
-
     def find(self, transactional_id: str) -> Transaction | None:
         """What is durable of that id."""
         entry = self._entries.get(transactional_id)
-        return entry.current if entry is not None else None
+        if entry is None or entry.current.epoch == NO_EPOCH:
+            return None
+        return entry.current
+
+    def __iter__(self) -> Iterator[Transaction]:
+        """What is durable, of every id."""
+        for entry in self._entries.values():
+            if entry.current.epoch != NO_EPOCH:
+                yield entry.current
 
     def may_write(self, transactional_id: str, owner: Owner, where: TopicIndex) -> ErrorCode:
         """Whether a transactional batch of ``owner`` may be appended there, now.
 
-        NOT_ENOUGH_REPLICAS: not yet, as the last transaction is being completed.
+        The epoch is looked at first: a zombie is told that it is one, whatever else is wrong
+        (KAFKA-19690). NOT_ENOUGH_REPLICAS: not yet, as the last transaction is being completed.
         """
         entry = self._entries.get(transactional_id)
         if entry is None:
             return ErrorCode.INVALID_PRODUCER_ID_MAPPING
         current, pending = entry.current, entry.pending
-        error = current.owner_error(owner)
-        if error is ErrorCode.PRODUCER_FENCED:
-            return ErrorCode.INVALID_PRODUCER_EPOCH  # what a produce is told
+        error = _for_writers(current.owner_error(owner))
         if error is not _NONE:
             return error
         if current.state in PREPARED or (pending is not None and pending.state in PREPARED):
@@ -123,40 +136,51 @@ class Transactions:
             return _NONE
         return ErrorCode.INVALID_TXN_STATE
 
+    def admits(self, transactional_id: str, owner: Owner, partitions: Iterable[TopicIndex]) -> bool:
+        """Whether ``admit`` would have nothing to do, and nobody waits who came before."""
+        entry = self._entries.get(transactional_id)
+        if entry is None or entry.pending is not None or entry.waiting:
+            return False
+        current = entry.current
+        if current.state is not State.ONGOING or current.owner_error(owner) is not _NONE:
+            return False
+        return current.partitions.issuperset(partitions)
+
     # -- requests ----------------------------------------------------------------------------
 
     def init(
-        self, transactional_id: str, timeout_ms: int, expected: Owner | None, done: InitDone
+        self, transactional_id: str, timeout_ms: int, expected: Owner | None, done: OwnerDone
     ) -> None:
         """InitProducerId: ``done`` gets the producer id and epoch, -1 with an error."""
         if not transactional_id:
-            done(ErrorCode.INVALID_REQUEST, -1, -1)
+            done(ErrorCode.INVALID_REQUEST, _NOBODY)
             return
         if not 0 < timeout_ms <= self._settings.transaction_max_timeout_ms:
-            done(ErrorCode.INVALID_TRANSACTION_TIMEOUT, -1, -1)
+            done(ErrorCode.INVALID_TRANSACTION_TIMEOUT, _NOBODY)
             return
         try:
             entry = self._entries.get(transactional_id) or self._fresh(transactional_id, timeout_ms)
             if entry.pending is not None:
-                done(ErrorCode.CONCURRENT_TRANSACTIONS, -1, -1)
+                done(ErrorCode.CONCURRENT_TRANSACTIONS, _NOBODY)
                 return
             following = entry.current.initialised(
-                expected, timeout_ms, self._clock.now_ms(), self._producer_ids.take
-            )
+                expected, timeout_ms, self._clock.now_ms(), self._producer_ids.take,
+                version=self._version,
+            )  # fmt: skip
         except StorageError:
-            done(ErrorCode.COORDINATOR_NOT_AVAILABLE, -1, -1)
+            done(ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY)
             return
         if isinstance(following, ErrorCode):
-            done(following, -1, -1)
+            done(following, _NOBODY)
             return
 
         def stored(error: ErrorCode) -> None:
             if error is not _NONE:
-                done(error, -1, -1)
+                done(error, _NOBODY)
             elif following.state in PREPARED:
-                done(ErrorCode.CONCURRENT_TRANSACTIONS, -1, -1)  # the last owner's is aborted first
+                done(ErrorCode.CONCURRENT_TRANSACTIONS, _NOBODY)  # the last owner's ends first
             else:
-                done(_NONE, following.producer_id, following.epoch)
+                done(_NONE, (following.producer_id, following.epoch))
 
         self._store(entry, following, stored)
 
@@ -171,35 +195,120 @@ class Transactions:
         self._entries[transactional_id] = entry
         return entry
 
+    @property
+    def _version(self) -> int:
+        return self._features.level(TRANSACTION_VERSION)
+
     def add(
         self, transactional_id: str, owner: Owner, partitions: Iterable[TopicIndex], done: Done
     ) -> None:
-        """AddPartitionsToTxn and AddOffsetsToTxn."""
-        entry = self._owned(transactional_id, owner, done)
-        if entry is not None:
-            self._proceed(entry, entry.current.extended(partitions, self._clock.now_ms()), done)
+        """AddPartitionsToTxn and AddOffsetsToTxn.
+
+        While the last transaction is being completed it is too early even to say whose turn it is:
+        the producer id may be about to change (KAFKA-18660).
+        """
+        entry = self._known(transactional_id, done)
+        if entry is None:
+            return
+        current = entry.current
+        if entry.pending is not None or current.state in PREPARED:
+            done(ErrorCode.CONCURRENT_TRANSACTIONS)
+            return
+        error = current.owner_error(owner)
+        if error is not _NONE:
+            done(error)
+        else:
+            self._proceed(entry, current.extended(partitions, self._clock.now_ms()), done)
+
+    def admit(
+        self, transactional_id: str, owner: Owner, partitions: list[TopicIndex], resume: Resume
+    ) -> None:
+        """Make ``partitions`` part of the transaction of a v2 producer, then ``resume``.
+
+        It waits its turn, and for the end of the last transaction, but not for long:
+        CONCURRENT_TRANSACTIONS. The answer may come at once.
+        """
+        entry = self._known(transactional_id, resume)
+        if entry is None:
+            return
+        if len(entry.waiting) >= WAITING_MAX:
+            resume(ErrorCode.CONCURRENT_TRANSACTIONS)
+            return
+        deadline_ms = self._clock.monotonic_ms() + PATIENCE_MS
+        applicant = Applicant(owner, partitions, resume, deadline_ms)
+        entry.waiting.append(applicant)
+        self._let_in(entry)
+        if not applicant.is_answered:
+            self._log.watch(applicant)
+
+    def _let_in(self, entry: _Entry) -> None:
+        """Those who wait, in order, until one of them needs the disk."""
+        while entry.waiting and entry.pending is None and entry.current.state not in PREPARED:
+            applicant = entry.waiting.popleft()
+            if applicant.is_answered:  # too late
+                continue
+            answer = partial(self._answer, applicant)
+            current = entry.current
+            error = _for_writers(current.owner_error(applicant.owner))
+            if error is not _NONE:
+                answer(error)
+                continue
+            now_ms = self._clock.now_ms()
+            self._proceed(entry, current.extended(applicant.partitions, now_ms, version=V2), answer)
+
+    def _answer(self, applicant: Applicant, error: ErrorCode) -> None:
+        self._log.forget(applicant)
+        applicant.answer(error)
 
     def end(self, transactional_id: str, owner: Owner, done: Done, *, commit: bool) -> None:
-        """EndTxn."""
-        entry = self._owned(transactional_id, owner, done)
-        if entry is not None:
-            self._proceed(entry, entry.current.ended(self._clock.now_ms(), commit=commit), done)
-
-    def _owned(self, transactional_id: str, owner: Owner, done: Done) -> _Entry | None:
-        """The entry, if ``owner`` may speak for it and nothing is under way; else ``done``."""
-        if not transactional_id:
-            done(ErrorCode.INVALID_REQUEST)
-            return None
-        entry = self._entries.get(transactional_id)
+        """EndTxn of transactions v1."""
+        entry = self._known(transactional_id, done)
         if entry is None:
-            done(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-            return None
+            return
         error = entry.current.owner_error(owner)
         if error is _NONE and entry.pending is not None:
             error = ErrorCode.CONCURRENT_TRANSACTIONS
         if error is not _NONE:
             done(error)
-            return None
+            return
+        self._proceed(entry, entry.current.ended(self._clock.now_ms(), commit=commit), done)
+
+    def end_v2(self, transactional_id: str, owner: Owner, done: OwnerDone, *, commit: bool) -> None:
+        """EndTxn of transactions v2: ``done`` gets the producer id and epoch to go on with."""
+        entry = self._known(transactional_id, lambda error: done(error, _NOBODY))
+        if entry is None:
+            return
+        current = entry.current
+        error = current.end_error(owner)
+        if error is _NONE and entry.pending is not None:
+            error = ErrorCode.CONCURRENT_TRANSACTIONS
+        if error is not _NONE:
+            done(error, _NOBODY)
+            return
+        now_ms = self._clock.now_ms()
+        try:
+            following = current.ended_v2(owner, now_ms, self._producer_ids.take, commit=commit)
+        except StorageError:
+            done(ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY)
+            return
+        if isinstance(following, ErrorCode):
+            again = following is _NONE
+            done(following, (current.producer_id, current.epoch) if again else _NOBODY)
+            return
+        after = following.completed(now_ms)  # its id and epoch: the id may change (KAFKA-18660)
+        owner_after = (after.producer_id, after.epoch)
+        self._store(
+            entry,
+            following,
+            lambda error: done(error, _NOBODY if error is not _NONE else owner_after),
+        )
+
+    def _known(self, transactional_id: str, done: Done) -> _Entry | None:
+        """The entry, or an answer."""
+        entry = self._entries.get(transactional_id)
+        if entry is None:
+            known = ErrorCode.INVALID_PRODUCER_ID_MAPPING
+            done(known if transactional_id else ErrorCode.INVALID_REQUEST)
         return entry
 
     def _proceed(self, entry: _Entry, following: Transaction | ErrorCode, done: Done) -> None:
@@ -212,51 +321,49 @@ class Transactions:
 
     def tick(self, now_ms: int) -> int:
         """Run what is due (monotonic ms); returns the next deadline."""
-        for transactional_id in [t for t, due_ms in self._unmarked.items() if due_ms <= now_ms]:
-            self._write_markers(self._entries[transactional_id])
-        timeouts = self._timeouts
-        while timeouts and timeouts[0][0] <= now_ms:
-            due_ms, transactional_id = heapq.heappop(timeouts)
-            if self._deadlines.get(transactional_id) == due_ms:
-                self._time_out(transactional_id, now_ms)
+        markers_ms = self._markers.tick(now_ms)
+        for transactional_id in self._timeouts.take(now_ms):
+            self._time_out(transactional_id)
         if now_ms >= self._expiry_due_ms:
             self._expiry_due_ms = now_ms + self._settings.transactional_id_check_interval_ms
             self._expire()
-        return min(
-            self._expiry_due_ms,
-            timeouts[0][0] if timeouts else NEVER_MS,
-            min(self._unmarked.values(), default=NEVER_MS),
-        )
+        return min(self._expiry_due_ms, self._timeouts.next_ms(), markers_ms)
 
     def _watch(self, transaction: Transaction) -> None:
         """Note when it must be over."""
         transactional_id = transaction.transactional_id
         if transaction.state is not State.ONGOING:
-            self._deadlines.pop(transactional_id, None)
-            return
-        if transactional_id in self._deadlines:
-            return
-        left_ms = transaction.started_ms + transaction.timeout_ms - self._clock.now_ms()
-        due_ms = self._clock.monotonic_ms() + min(max(left_ms, 0), transaction.timeout_ms)
-        self._deadlines[transactional_id] = due_ms
-        heapq.heappush(self._timeouts, (due_ms, transactional_id))
+            self._timeouts.drop(transactional_id)
+        elif transactional_id not in self._timeouts:
+            left_ms = transaction.started_ms + transaction.timeout_ms - self._clock.now_ms()
+            left_ms = min(max(left_ms, 0), transaction.timeout_ms)
+            self._timeouts.set(transactional_id, self._clock.monotonic_ms() + left_ms)
 
-    def _time_out(self, transactional_id: str, now_ms: int) -> None:
+    def _time_out(self, transactional_id: str) -> None:
         """Abort with a new epoch, so that the late producer notices."""
         entry = self._entries[transactional_id]
         if TABLE[entry.current.state][Event.TIMEOUT] is not State.PREPARE_EPOCH_FENCE:
             return
-        if entry.pending is not None:  # it is ending anyway, or has just grown: look again
-            self._deadlines[transactional_id] = now_ms + _RETRY_MS
-            heapq.heappush(self._timeouts, (now_ms + _RETRY_MS, transactional_id))
+        if entry.pending is not None:  # it is ending anyway, or has just grown
+            self._look_again(entry)
             return
-        self._deadlines.pop(transactional_id)
+        now_ms = self._clock.now_ms()
+        try:
+            take = self._producer_ids.take
+            following = entry.current.fenced(now_ms, take, version=self._version)
+        except StorageError:
+            self._look_again(entry)
+            return
 
         def done(error: ErrorCode) -> None:
-            if error is not _NONE:
-                self._watch(entry.current)
+            if error is not _NONE and entry.current.state is State.ONGOING:
+                self._look_again(entry)
 
-        self._store(entry, entry.current.fenced(self._clock.now_ms()), done)
+        self._store(entry, following, done)
+
+    def _look_again(self, entry: _Entry) -> None:
+        due_ms = self._clock.monotonic_ms() + RETRY_MS
+        self._timeouts.set(entry.current.transactional_id, due_ms)
 
     def _expire(self) -> None:
         """Forget ids that nobody used for transactional.id.expiration.ms."""
@@ -279,87 +386,44 @@ class Transactions:
             entry.pending = None
             if error is _NONE:
                 self._enter(entry, following)
-            elif entry.current.epoch < 0:
+            elif entry.current.epoch == NO_EPOCH:
                 self._entries.pop(following.transactional_id, None)
 
-        self._log.store(following, settled, lambda error: done(coordinator_error(error)))
+        def answered(error: ErrorCode) -> None:
+            done(coordinator_error(error))
+            self._let_in(entry)
+
+        self._log.store(following, settled, answered)
 
     def _enter(self, entry: _Entry, following: Transaction) -> None:
         entry.current = following
-        transactional_id = following.transactional_id
         self._watch(following)
-        if following.state is State.DEAD:
-            self._entries.pop(transactional_id, None)
-        elif following.state in PREPARED:
-            entry.marked = frozenset()
-            self._unmarked[transactional_id] = self._clock.monotonic_ms()
-            self._write_markers(entry)
-        else:
-            self._unmarked.pop(transactional_id, None)
-
-    def _write_markers(self, entry: _Entry) -> None:
-        """To every partition that has none yet; complete it when all are durable."""
-        current = entry.current
-        if entry.marking or entry.pending is not None:
-            self._unmarked[current.transactional_id] = self._clock.monotonic_ms() + _RETRY_MS
+        if following.state in PREPARED:
+            self._markers.begin(following)
             return
-        missing = sorted(current.partitions - entry.marked)
-        entry.marking = True
-        self._unmarked[current.transactional_id] = NEVER_MS
-        round_ = _Marking(self, entry, missing)
-        for slot in range(len(missing)):
-            self._log.mark(current, missing[slot], round_, slot)
-        round_.finish_one()  # the one that stands for having begun them all
+        self._markers.end(following.transactional_id)
+        if following.state is State.DEAD:
+            self._entries.pop(following.transactional_id, None)
 
-    def marked(self, entry: _Entry, where: TopicIndex) -> None:
-        """That partition's marker is durable; or the partition is gone, or knows a newer one."""
-        current = entry.current
-        entry.marked |= {where}
-        topic, index = where
-        if topic == OFFSETS_TOPIC:
-            committed = current.state is State.PREPARE_COMMIT
-            self._groups.end_transaction(current.producer_id, index, committed=committed)
-
-    def round_finished(self, entry: _Entry) -> None:
-        """Every marker of a round is settled."""
-        entry.marking = False
-        current = entry.current
-        again_ms = self._clock.monotonic_ms() + _RETRY_MS
-        if current.partitions - entry.marked:
-            self._unmarked[current.transactional_id] = again_ms
+    def _marked(self, transaction: Transaction) -> None:
+        """Every marker of it is durable."""
+        entry = self._entries[transaction.transactional_id]
+        if entry.pending is not None:
+            self._markers.again(transaction)
             return
 
         def done(error: ErrorCode) -> None:
-            if error is not _NONE and entry.current is current:
-                self._unmarked[current.transactional_id] = again_ms
+            if error is not _NONE:
+                self._markers.again(transaction)
 
-        self._store(entry, current.completed(self._clock.now_ms()), done)
+        self._store(entry, transaction.completed(self._clock.now_ms()), done)
 
 
-class _Marking:
-    """A Waiter: one round of markers."""
-
-    def __init__(self, owner: Transactions, entry: _Entry, missing: list[TopicIndex]) -> None:
-        self.deadline_ms = NEVER_MS
-        self.missing = missing
-        self._owner = owner
-        self._entry = entry
-        self._left = len(missing) + 1
-
-    def settle(self, slot: int, error: ErrorCode, message: str | None) -> None:  # a Waiter's
-        """One marker is durable, or was refused."""
-        if error is not ErrorCode.KAFKA_STORAGE_ERROR:
-            self._owner.marked(self._entry, self.missing[slot])
-        self.finish_one()
-
-    def finish_one(self) -> None:
-        """One step of the round is over."""
-        self._left -= 1
-        if not self._left:
-            self._owner.round_finished(self._entry)
-
-    def expire(self) -> None:
-        """It never does: markers are written until they are there."""
+def _for_writers(error: ErrorCode) -> ErrorCode:
+    """What a producer is told where records are written."""
+    if error is ErrorCode.PRODUCER_FENCED:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    return error
 
 
 def _ignore(error: ErrorCode) -> None:

@@ -118,6 +118,7 @@ class TransactionLogValue(Message):
         "transaction_last_update_timestamp_ms",
         "transaction_start_timestamp_ms",
         "client_transaction_version",
+        "last_producer_epoch",
     )
 
     VERSIONS: ClassVar[tuple[int, int]] = (0, 1)
@@ -135,6 +136,7 @@ class TransactionLogValue(Message):
         transaction_last_update_timestamp_ms: int = 0,
         transaction_start_timestamp_ms: int = 0,
         client_transaction_version: int = 0,  # versions 1, tag 2
+        last_producer_epoch: int = -1,  # versions 1, tag 4
     ) -> None:
         self.producer_id = producer_id
         self.previous_producer_id = previous_producer_id
@@ -146,6 +148,7 @@ class TransactionLogValue(Message):
         self.transaction_last_update_timestamp_ms = transaction_last_update_timestamp_ms
         self.transaction_start_timestamp_ms = transaction_start_timestamp_ms
         self.client_transaction_version = client_transaction_version
+        self.last_producer_epoch = last_producer_epoch
 
     @classmethod
     def read(cls, buf: Buffer, at: int, version: int) -> tuple[Self, int]:
@@ -176,6 +179,7 @@ class TransactionLogValue(Message):
         self.previous_producer_id = -1
         self.next_producer_id = -1
         self.client_transaction_version = 0
+        self.last_producer_epoch = -1
         if flexible:
             count, at = read_uvarint(buf, at)
             for _ in range(count):
@@ -190,6 +194,10 @@ class TransactionLogValue(Message):
                     check_tag(tag, at, end)
                 elif tag == 2:
                     (self.client_transaction_version,) = _H.unpack_from(buf, at)
+                    at += 2
+                    check_tag(tag, at, end)
+                elif tag == 4:
+                    (self.last_producer_epoch,) = _H.unpack_from(buf, at)
                     at += 2
                     check_tag(tag, at, end)
                 else:
@@ -226,4 +234,8 @@ class TransactionLogValue(Message):
                 body = bytearray()
                 body += _H.pack(self.client_transaction_version)
                 tags.append((2, body))
+            if self.last_producer_epoch != -1:
+                body = bytearray()
+                body += _H.pack(self.last_producer_epoch)
+                tags.append((4, body))
             write_tags(out, tags)

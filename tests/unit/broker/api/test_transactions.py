@@ -8,10 +8,11 @@ from tests.unit.broker.txn import Producer, committed, group_offset
 
 from tickertape.base.fake_fs import Loss
 from tickertape.broker.state.settings import BrokerSettings, FsyncMode
-from tickertape.broker.state.transaction import State
+from tickertape.broker.state.transaction import EPOCH_LAST, State
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.records import write_batch
+from tickertape.wire.schema.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
 from tickertape.wire.schema.find_coordinator import (
     FindCoordinatorRequest,
     FindCoordinatorResponse,
@@ -51,6 +52,13 @@ def state(core: Core, name: str = "tx") -> State:
     found = core.broker.transactions.find(name)
     assert found is not None
     return found.state
+
+
+def at_epoch(core: Core, producer: Producer, epoch: int) -> None:
+    """As if it had been initialised so often."""
+    entry = core.broker.transactions._entries[producer.name]
+    entry.current = replace(entry.current, epoch=epoch)
+    producer.epoch = epoch
 
 
 def test_committed_records_appear_with_the_commit(core: Core, producer: Producer) -> None:
@@ -205,17 +213,53 @@ def test_a_producer_may_bump_its_own_epoch_and_ask_again(core: Core, producer: P
     assert stranger.init(keep=True) is ErrorCode.PRODUCER_FENCED
 
 
-def test_a_successors_open_transaction_is_not_aborted_by_a_zombie(
+def test_a_zombie_that_says_who_it_was_aborts_what_is_open_and_is_then_fenced(
     core: Core, producer: Producer
 ) -> None:
+    """As in Kafka: with an open transaction only the producer id is looked at, not the epoch."""
     zombie = replace(producer)
     successor = Producer(core)
     assert successor.init() is NONE
     assert successor.begin("t") is NONE
+    assert successor.send("t", "lost") is NONE
+    assert zombie.init(keep=True) is ErrorCode.CONCURRENT_TRANSACTIONS
+    for _ in range(3):
+        core.sync()
     assert zombie.init(keep=True) is ErrorCode.PRODUCER_FENCED
-    assert successor.send("t", "kept") is NONE
-    assert successor.end(commit=True) is NONE
-    assert committed(core, "t") == ["kept"]
+    assert successor.end(commit=True) is ErrorCode.PRODUCER_FENCED
+    assert committed(core, "t") == []
+
+
+def test_half_an_owner_is_no_owner(core: Core, producer: Producer) -> None:
+    for half in (replace(producer, epoch=-1), replace(producer, id=-1)):
+        assert half.init(keep=True) is ErrorCode.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("crash", [True, False])
+def test_a_bump_that_the_owner_asked_for_is_known_after_a_restart(
+    core: Core,
+    producer: Producer,
+    crash: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    """KAFKA-20357: the epoch before the newest is stored."""
+    before = replace(producer)
+    assert producer.init(keep=True) is NONE
+    core.crash(Loss.ALL) if crash else core.restart()
+    assert before.init(keep=True) is NONE
+    assert (before.id, before.epoch) == (producer.id, producer.epoch)
+
+
+def test_a_rotation_that_the_owner_asked_for_is_known_after_a_restart(
+    core: Core, producer: Producer
+) -> None:
+    """KAFKA-20357, where it was found: the answer to a rotation of the producer id was lost."""
+    at_epoch(core, producer, EPOCH_LAST)
+    before = replace(producer)
+    assert producer.init(keep=True) is NONE
+    assert (producer.id != before.id, producer.epoch) == (True, 0)
+    core.crash(Loss.ALL)
+    assert before.init(keep=True) is NONE
+    assert (before.id, before.epoch) == (producer.id, producer.epoch)
 
 
 def test_what_init_refuses(core: Core) -> None:
@@ -225,22 +269,24 @@ def test_what_init_refuses(core: Core) -> None:
         assert late.init() is ErrorCode.INVALID_TRANSACTION_TIMEOUT
 
 
-def test_after_the_last_epoch_comes_a_new_producer_id(core: Core) -> None:
+@pytest.mark.parametrize("level", [1, 2])
+def test_after_the_last_epoch_comes_a_new_producer_id(core: Core, level: int) -> None:
+    core.broker.features.change({"transaction.version": level})
     producer = Producer(core)
     assert producer.init() is NONE
-    entry = core.broker.transactions._entries["tx"]
-    entry.current = replace(entry.current, epoch=32_765)
-    assert producer.init() is NONE
-    assert producer.epoch == 32_766
+    at_epoch(core, producer, EPOCH_LAST)
     old = replace(producer)
     assert producer.begin("t") is NONE
+    assert producer.send("t", "lost") is NONE
     assert Producer(core).init() is ErrorCode.CONCURRENT_TRANSACTIONS  # fenced with 32767
     for _ in range(3):
         core.sync()
     fresh = Producer(core)
     assert fresh.init() is NONE
-    assert (fresh.id != old.id, fresh.epoch) == (True, 0)
+    assert fresh.id != old.id
+    assert fresh.epoch == (1 if level == 2 else 0)  # v2 rotates with the abort, and bumps again
     assert old.begin("t") is ErrorCode.INVALID_PRODUCER_ID_MAPPING
+    assert committed(core, "t") == []
 
 
 # -- AddPartitions, EndTxn ---------------------------------------------------------------
@@ -376,6 +422,20 @@ def test_a_late_transaction_is_aborted_and_its_producer_fenced(core: Core) -> No
     assert committed(core, "t") == ["on time"]
 
 
+def test_an_overdue_transaction_is_tried_again_while_the_disk_refuses(core: Core) -> None:
+    producer = Producer(core, timeout_ms=5_000)
+    assert producer.init() is NONE
+    assert producer.begin("t") is NONE
+    core.fs.fail_always(frozenset({"append"}))
+    core.pass_ms(7_000)  # and comes back from every tick
+    assert state(core) is State.ONGOING
+    core.fs.fail_always(frozenset())
+    core.pass_ms(1_001)
+    for _ in range(3):
+        core.sync()
+    assert state(core) is State.COMPLETE_ABORT
+
+
 def test_an_open_transaction_goes_on_after_a_restart(core: Core, producer: Producer) -> None:
     assert producer.begin("t") is NONE
     assert producer.send("t", "a") is NONE
@@ -506,3 +566,29 @@ def test_no_transaction_brings_back_offsets_of_a_deleted_topic(
     assert group_offset(core, "g", "gone", stable=True) == (0, -1)
     core.restart()
     assert group_offset(core, "g", "gone", stable=True) == (0, -1)
+
+
+def test_an_offset_that_could_not_be_stored_leaves_the_one_before(
+    core: Core, producer: Producer
+) -> None:
+    assert producer.begin_offsets("g") is NONE
+    assert producer.send_offset("g", "t", 7) is NONE
+    core.fs.fail_always(frozenset({"append"}))
+    assert producer.send_offset("g", "t", 8) is ErrorCode.NOT_COORDINATOR
+    core.fs.fail_always(frozenset())
+    assert producer.end(commit=True) is NONE
+    assert group_offset(core, "g", "t", stable=True) == (0, 7)
+    core.restart()
+    assert group_offset(core, "g", "t", stable=True) == (0, 7)
+
+
+def test_no_transaction_brings_back_a_deleted_group(core: Core, producer: Producer) -> None:
+    assert producer.begin_offsets("g") is NONE
+    assert producer.send_offset("g", "t", 7) is NONE
+    ask = DeleteGroupsRequest(groups_names=["g"])
+    out = core.ask(ApiKey.DELETE_GROUPS, 2, ask, DeleteGroupsResponse)
+    assert out.results[0].error_code == 0
+    assert producer.end(commit=True) is NONE
+    assert group_offset(core, "g", "t", stable=True) == (0, -1)
+    core.restart()
+    assert group_offset(core, "g", "t", stable=True) == (0, -1)

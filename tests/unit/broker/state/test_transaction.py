@@ -142,8 +142,90 @@ def test_after_a_rotation_the_owner_may_ask_again() -> None:
     assert (again.producer_id, again.epoch) == (99, 0)
 
 
-def test_an_open_transaction_is_not_aborted_by_an_older_epoch() -> None:
-    assert at(State.ONGOING).initialised((5, 2), 100, 1, fresh) is ErrorCode.PRODUCER_FENCED
+def test_an_open_transaction_is_aborted_whatever_the_epoch_is() -> None:
+    found = at(State.ONGOING).initialised((5, 2), 100, 1, fresh)
+    assert isinstance(found, Transaction)
+    assert (found.state, found.epoch, found.last_epoch) == (State.PREPARE_ABORT, 4, NO_EPOCH)
+
+
+FENCED = ErrorCode.PRODUCER_FENCED
+V2_ENDS = {
+    # the epoch before (abort, commit), the current one (abort, commit): KIP-890's table
+    State.EMPTY: (FENCED, FENCED, State.PREPARE_ABORT, WRONG),
+    State.ONGOING: (FENCED, FENCED, State.PREPARE_ABORT, State.PREPARE_COMMIT),
+    State.PREPARE_COMMIT: (WRONG, AGAIN, FENCED, FENCED),
+    State.PREPARE_ABORT: (AGAIN, WRONG, FENCED, FENCED),
+    State.COMPLETE_COMMIT: (WRONG, NONE, State.PREPARE_ABORT, WRONG),
+    State.COMPLETE_ABORT: (NONE, WRONG, State.PREPARE_ABORT, WRONG),
+}
+
+
+def end_v2(one: Transaction, owner: tuple[int, int], *, commit: bool) -> Transaction | ErrorCode:
+    error = one.end_error(owner)
+    return error if error is not NONE else one.ended_v2(owner, 7, fresh, commit=commit)
+
+
+@pytest.mark.parametrize("state", V2_ENDS)
+def test_end_of_v2(state: State) -> None:
+    one = replace(at(state), client_version=2)
+    found = [
+        outcome(end_v2(one, owner, commit=commit))
+        for owner in ((5, 2), (5, 3))
+        for commit in (False, True)
+    ]
+    assert tuple(found) == V2_ENDS[state]
+    for stranger in ((6, 3), (6, 2)):
+        assert end_v2(one, stranger, commit=True) is GONE
+    assert end_v2(one, (5, 4), commit=True) is FENCED
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_the_end_of_v2_bumps_the_epoch_before_the_markers(commit: bool) -> None:  # noqa: FBT001  # a parameter
+    one = replace(at(State.ONGOING), started_ms=1)
+    prepared = end_v2(one, (5, 3), commit=commit)
+    assert isinstance(prepared, Transaction)
+    assert (prepared.epoch, prepared.last_epoch, prepared.client_version) == (4, 3, 2)
+    assert (prepared.started_ms, prepared.partitions) == (1, one.partitions)
+    done = prepared.completed(9)
+    assert (done.producer_id, done.epoch, done.last_epoch) == (5, 4, 3)
+    assert end_v2(done, (5, 3), commit=commit) is NONE
+
+
+def test_at_the_last_epoch_v2_goes_on_with_a_new_producer_id() -> None:
+    prepared = end_v2(at(State.ONGOING, EPOCH_LAST), (5, EPOCH_LAST), commit=True)
+    assert isinstance(prepared, Transaction)
+    assert (prepared.producer_id, prepared.epoch, prepared.next_producer_id) == (5, 32_767, 99)
+    assert end_v2(prepared, (5, EPOCH_LAST), commit=True) is AGAIN
+    done = prepared.completed(9)
+    assert (done.producer_id, done.epoch, done.next_producer_id) == (99, 0, -1)
+    assert end_v2(done, (5, EPOCH_LAST), commit=True) is NONE
+    assert end_v2(done, (5, EPOCH_LAST), commit=False) is WRONG
+    assert end_v2(done, (5, EPOCH_LAST - 1), commit=True) is GONE
+    later = done.extended([("a", 0)], 10, version=2)
+    assert isinstance(later, Transaction)
+    assert end_v2(later, (5, EPOCH_LAST), commit=True) is GONE
+
+
+def test_a_v1_end_bumps_nothing_so_no_older_epoch_has_asked_for_it() -> None:
+    done = replace(at(State.COMPLETE_ABORT), client_version=0)
+    assert end_v2(done, (5, 2), commit=False) is FENCED
+
+
+@pytest.mark.parametrize(
+    ("version", "epoch", "wanted"),
+    [
+        (1, 3, (5, 4, NO_EPOCH, -1)),
+        (2, 3, (5, 4, 3, -1)),
+        (1, EPOCH_LAST, (5, 32_767, NO_EPOCH, -1)),
+        (2, EPOCH_LAST, (5, 32_767, EPOCH_LAST, 99)),
+        (2, 32_767, (5, 32_767, 32_767, 99)),
+    ],
+)
+def test_fencing_bumps_once(version: int, epoch: int, wanted: tuple[int, int, int, int]) -> None:
+    """KAFKA-19367, KAFKA-20090."""
+    found = at(State.ONGOING, epoch).fenced(1, fresh, version=version)
+    assert found.state is State.PREPARE_ABORT
+    assert (found.producer_id, found.epoch, found.last_epoch, found.next_producer_id) == wanted
 
 
 def test_owners() -> None:
@@ -158,6 +240,9 @@ transactions = st.builds(
     transactional_id=st.text(min_size=1, max_size=20),
     producer_id=st.integers(0, 2**62),
     previous_producer_id=st.integers(-1, 2**62),
+    next_producer_id=st.integers(-1, 2**62),
+    last_epoch=st.integers(-1, 32_767),
+    client_version=st.integers(0, 2),
     epoch=st.integers(0, 32_767),
     timeout_ms=st.integers(1, 2**31 - 1),
     state=st.sampled_from(sorted(set(State) - {State.DEAD, State.EMPTY})),
