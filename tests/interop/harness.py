@@ -155,6 +155,8 @@ class Tickertape(Broker):
     """Our broker, by its command line, as a user starts it."""
 
     name = "tickertape"
+    listeners: dict[str, str]
+    """Where each listener is, by its name, once started."""
 
     @property
     def data_dir(self) -> Path:
@@ -169,6 +171,9 @@ class Tickertape(Broker):
         address = ready["bootstrap"]
         assert isinstance(address, str)
         self.port = int(address.rpartition(":")[2])
+        listeners = ready["listeners"]
+        assert isinstance(listeners, dict)
+        self.listeners = listeners
 
     def _ready_document(self) -> dict[str, object] | None:
         self._must_live()

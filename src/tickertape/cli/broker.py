@@ -28,6 +28,7 @@ from tickertape.broker.server.data_lock import running
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.server import Ready, ServerSettings, World, serve
 from tickertape.cli import roster
+from tickertape.cli.broker_users import add_user
 from tickertape.cli.logs import start_logging
 from tickertape.config.properties import Entry, read_properties
 
@@ -122,7 +123,7 @@ def stop(properties: Path | None, data_dir: str | None, timeout: float) -> int:
 
     Which: the one of --data-dir or of PROPERTIES; without either, the only one that you run.
     """
-    folder = _folder(properties, data_dir)
+    folder = folder_of(properties, data_dir)
     holder = running(folder)
     if holder is None:
         click.echo(f"no broker runs in {folder}", err=True)
@@ -153,7 +154,7 @@ def status(properties: Path | None, data_dir: str | None, output: str) -> int:
     """
     from tickertape.broker.server.probe import probe  # noqa: PLC0415  # not wanted at start
 
-    folder = _folder(properties, data_dir)
+    folder = folder_of(properties, data_dir)
     holder = running(folder)
     if holder is None or holder.bootstrap is None:
         state = "stopped" if holder is None else "starting or stopping"
@@ -177,6 +178,9 @@ def status(properties: Path | None, data_dir: str | None, output: str) -> int:
         output,
     )
     return 0
+
+
+broker.add_command(add_user)
 
 
 def default_data_dir() -> str:
@@ -208,7 +212,8 @@ def _flag_entries(given: dict[str, Any]) -> list[Entry]:
     return entries
 
 
-def _folder(properties: Path | None, data_dir: str | None) -> str:
+def folder_of(properties: Path | None, data_dir: str | None) -> str:
+    """The data folder that a command means."""
     if data_dir is not None:
         return data_dir
     if properties is None:
@@ -266,7 +271,7 @@ def _announce(ready: Ready, settings: ServerSettings, output: str, style: str) -
         log.warning("found by --data-dir only: %s", error)
     gc.freeze()  # what is alive now stays: collections need not look at it again
     line = (
-        f"ready on {ready.bootstrap} after {ready.start_ms} ms, data in {ready.data_dir}, "
+        f"ready on {_where(ready)} after {ready.start_ms} ms, data in {ready.data_dir}, "
         f"fsync {settings.broker.fsync}"
     )
     if ready.metrics_url is not None:
@@ -280,6 +285,7 @@ def _announce(ready: Ready, settings: ServerSettings, output: str, style: str) -
             "_schema": SCHEMA,
             "state": "running",
             "bootstrap": ready.bootstrap,
+            "listeners": ready.addresses,
             "pid": os.getpid(),
             "data_dir": ready.data_dir,
             "cluster_id": ready.cluster_id,
@@ -288,6 +294,15 @@ def _announce(ready: Ready, settings: ServerSettings, output: str, style: str) -
         }
         click.echo(json.dumps(document))
         sys.stdout.flush()
+
+
+def _where(ready: Ready) -> str:
+    """Every address, with what is spoken there unless that is PLAINTEXT."""
+    plain = [*ready.protocols.values()] == ["PLAINTEXT"]
+    return ", ".join(
+        address if plain else f"{ready.protocols[name]}://{address}"
+        for name, address in ready.addresses.items()
+    )
 
 
 def _start_detached(settings: ServerSettings, output: str) -> int:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from tickertape.config.broker_security import BROKER_WIDE, INERT, PER_LISTENER, PROTOCOLS
 from tickertape.config.keys import Checked, Key, boolean, choice, integer, text, words
 
 _LONG: Final = (1 << 63) - 1
@@ -58,6 +59,27 @@ def policies(raw: str) -> frozenset[str]:
     return found
 
 
+def authorizer(raw: str) -> str:
+    """``authorizer.class.name``: Kafka's own, by its new name or an old one."""
+    value = raw.strip()
+    if value and value not in _AUTHORIZERS:
+        raise ValueError("no value or " + _AUTHORIZERS[0])
+    return value
+
+
+def principals(raw: str) -> tuple[str, ...]:
+    """``super.users``: principals with semicolons between."""
+    found = tuple(item for part in raw.split(";") if (item := part.strip()))
+    if not all(":" in item for item in found):
+        raise ValueError("principals such as User:admin, with semicolons between")
+    return found
+
+
+_AUTHORIZERS: Final = (
+    "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "kafka.security.authorizer.AclAuthorizer",
+    "kafka.security.auth.SimpleAclAuthorizer",
+)
 _ONE_NODE: Final = "one node has no replicas"
 _NO_ZOOKEEPER: Final = "no ZooKeeper is needed"
 _NO_QUORUM: Final = "one node needs no controller quorum"
@@ -67,7 +89,7 @@ _BOUNDED: Final = "requests in flight are bounded per connection instead"
 _SYNCED: Final = "records are synced before they are acknowledged (see --fsync)"
 _CLEANER: Final = "the cleaner is one thread without a budget"
 _METRICS: Final = "metrics are read over HTTP, see tape.metrics.port"
-_PLAIN: Final = "this broker serves PLAINTEXT only"
+_NOT_SERVED: Final = "this broker serves TLS, SASL PLAIN and SCRAM only"
 _CLASSIC: Final = "this broker serves the classic group protocol only"
 _QUOTA: Final = "this broker has no quotas"
 _TIERED: Final = "this broker has no tiered storage"
@@ -139,6 +161,9 @@ _USED: Final = (
     Key(name="socket.request.max.bytes", parse=integer(1024), default=104_857_600),
     Key(name="max.connections", parse=integer(1), default=_INT),
     Key(name="connections.max.idle.ms", parse=integer(1, _LONG), default=600_000),
+    Key(name="authorizer.class.name", parse=authorizer, default=""),
+    Key(name="super.users", parse=principals, default=()),
+    Key(name="allow.everyone.if.no.acl.found", parse=boolean, default=False),
 )
 
 _INERT: Final = {
@@ -148,8 +173,6 @@ _INERT: Final = {
     "broker.id.generation.enable": _NO_ZOOKEEPER,
     "broker.session.timeout.ms": _NO_QUORUM,
     "compression.type": "batches are stored as the producer compressed them",
-    "connection.failed.authentication.delay.ms": _PLAIN,
-    "connections.max.reauth.ms": _PLAIN,
     "control.plane.listener.name": _NO_QUORUM,
     "default.replication.factor": _ONE_NODE,
     "delete.topic.enable": "topics can always be deleted",
@@ -197,7 +220,7 @@ _INERT: Final = {
     "request.timeout.ms": _ONE_NODE,
     "reserved.broker.max.id": _NO_ZOOKEEPER,
     "security.inter.broker.protocol": _ONE_NODE,
-    "security.providers": _PLAIN,
+    "security.providers": _NOT_SERVED,
     "socket.listen.backlog.size": "the backlog is 1024",
     "socket.receive.buffer.bytes": _KERNEL,
     "socket.send.buffer.bytes": _KERNEL,
@@ -215,12 +238,12 @@ _INERT: Final = {
     "kafka.metrics.reporters": _METRICS,
     "producer.id.expiration.check.interval.ms": "looked at with every retention check",
 }
-_NO_ACL: Final = "no value: this broker has no access control, every client may do everything"
 
 KEYS: Final = (
     *_USED,
-    Key(name="authorizer.class.name", parse=text, default="", refused=_NO_ACL),
-    *(Key(name=name, parse=text, inert=reason) for name, reason in _INERT.items()),
+    *PER_LISTENER,
+    *BROKER_WIDE,
+    *(Key(name=name, parse=text, inert=reason) for name, reason in (_INERT | INERT).items()),
 )
 """Every single key; families are in PREFIXES."""
 
@@ -242,14 +265,12 @@ PREFIXES: Final = {
     "quota.": _QUOTA,
     "alter.": _QUOTA,
     "client.quota.": _QUOTA,
-    "delegation.token.": _PLAIN,
-    "password.encoder.": _PLAIN,
-    "principal.builder.": _PLAIN,
-    "sasl.": _PLAIN,
-    "ssl.": _PLAIN,
-    "listener.name.": _PLAIN,
-    "super.users": _PLAIN,
-    "allow.everyone.if.no.acl.found": _PLAIN,
+    "delegation.token.": _NOT_SERVED,
+    "password.encoder.": _NOT_SERVED,
+    "principal.builder.": _NOT_SERVED,
+    "sasl.": _NOT_SERVED,
+    "ssl.": _NOT_SERVED,
+    "listener.name.": "",
     "telemetry.": _METRICS,
     "metric.": _METRICS,
     "metrics.": _METRICS,
@@ -257,16 +278,22 @@ PREFIXES: Final = {
 }
 
 
+def protocols(checked: Checked) -> dict[str, str]:
+    """What each listener name speaks; one that is not named here speaks what it is called."""
+    found: dict[str, str] = {}
+    for pair in _texts(checked, "listener.security.protocol.map"):
+        name, _, protocol = pair.partition(":")
+        found[name.strip().upper()] = protocol.strip().upper()
+    return found
+
+
 def client_listeners(checked: Checked, name: str) -> list[Listener]:
     """The listeners of ``listeners`` or ``advertised.listeners`` that clients connect to.
 
-    Leaves out those of the controller; refuses (in ``checked``) what does not speak PLAINTEXT.
+    Leaves out those of the controller; refuses (in ``checked``) what speaks no known protocol.
     """
     controllers = {item.upper() for item in _texts(checked, "controller.listener.names")}
-    protocols = {"PLAINTEXT": "PLAINTEXT"}
-    for pair in _texts(checked, "listener.security.protocol.map"):
-        listener_name, _, protocol = pair.partition(":")
-        protocols[listener_name.strip().upper()] = protocol.strip().upper()
+    spoken = protocols(checked)
     found: list[Listener] = []
     value = checked.values[name]
     assert isinstance(value, tuple)
@@ -274,9 +301,10 @@ def client_listeners(checked: Checked, name: str) -> list[Listener]:
         assert isinstance(listener, Listener)
         if listener.name in controllers:
             continue
-        protocol = protocols.get(listener.name, listener.name)
-        if protocol != "PLAINTEXT":
-            checked.refuse(name, f"PLAINTEXT listeners only, not {listener.name} ({protocol})")
+        protocol = spoken.get(listener.name, listener.name)
+        if protocol not in PROTOCOLS:
+            known = ", ".join(PROTOCOLS)
+            checked.refuse(name, f"listeners of {known}, not {listener.name} ({protocol})")
         found.append(listener)
     return found
 

@@ -14,7 +14,9 @@ from tickertape.config.properties import Entry, last_wins, shadowed
 
 Parse = Callable[[str], object]  # the raw text -> the value; ValueError says what is wanted
 
-_SECRET: Final = re.compile(r"secret|password|passphrase|jaas|token|customer\.key|access\.key")
+_SECRET: Final = re.compile(
+    r"secret|password|passphrase|jaas|token|keystore\.key|keystore\.certificate|customer\.key|access\.key"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

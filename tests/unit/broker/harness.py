@@ -53,6 +53,7 @@ class FakeCall:
         self.connection_id = 1
         self.session = Session()
         self.gone = False
+        self.hung_up: str | None = None
         self.outcomes: list[tuple[str, Any]] = []
         self.errors: list[int] = []
 
@@ -71,6 +72,10 @@ class FakeCall:
 
     def close(self, reason: str) -> None:
         self._outcome("close", reason)
+
+    def hang_up(self, reason: str) -> None:
+        assert self.answered, "nothing said before hanging up"
+        self.hung_up = reason
 
     def alive(self) -> bool:
         return not self.gone

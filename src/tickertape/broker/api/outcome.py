@@ -31,6 +31,12 @@ class Request:
 Handler: TypeAlias = Callable[[Broker, Request, Call], None]
 
 
+def own_address(broker: Broker, call: Call) -> tuple[str, int]:
+    """Host and port of this broker, as this client shall know them: those of its listener."""
+    settings = broker.settings
+    return call.session.advertised or (settings.advertised_host, settings.advertised_port)
+
+
 def fenced_before(first: int, error: ErrorCode, version: int) -> ErrorCode:
     """PRODUCER_FENCED as a client of ``version`` knows it: versions before ``first`` do not."""
     if error is ErrorCode.PRODUCER_FENCED and version < first:

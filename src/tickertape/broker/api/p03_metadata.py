@@ -16,7 +16,7 @@ from uuid import UUID
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.new_topics import name_refusal
-from tickertape.broker.api.outcome import Request
+from tickertape.broker.api.outcome import Request, own_address
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
@@ -46,6 +46,7 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
     """Describe this broker and the topics asked for."""
     ask = read_metadata_request(request.frame, request.at, request.version)
     settings = broker.settings
+    host, port = own_address(broker, call)
     with_operations = ask.include_topic_authorized_operations
     if wants_all(ask, request.version):
         topics = [
@@ -57,8 +58,8 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
         brokers=[
             MetadataResponseBroker(
                 node_id=settings.node_id,
-                host=settings.advertised_host,
-                port=settings.advertised_port,
+                host=host,
+                port=port,
                 rack=settings.rack,
             )
         ],

@@ -13,7 +13,7 @@ with a message, which clients report at once instead of retrying until a timeout
 from typing import Final
 
 from tickertape.base.errors import StorageError
-from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.outcome import Request, answer, own_address
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -37,8 +37,7 @@ def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
         broker.notice(
             f"{call.peer} {request.header.client_id}: find coordinator refused: {message}"
         )
-    settings = broker.settings
-    node_id, host, port = settings.node_id, settings.advertised_host, settings.advertised_port
+    node_id, (host, port) = broker.settings.node_id, own_address(broker, call)
     if error is not ErrorCode.NONE:
         node_id, host, port = -1, "", -1
     if request.version >= _FIRST_BATCHED:

@@ -11,7 +11,7 @@ Deviations. None known.
 
 from typing import Final
 
-from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.outcome import Request, answer, own_address
 from tickertape.broker.api.rights import cluster_operations
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
@@ -42,6 +42,7 @@ def describe_cluster(broker: Broker, request: Request, call: Call) -> None:
         answer(call, request.header, response)
         return
     settings = broker.settings
+    host, port = own_address(broker, call)
     response = DescribeClusterResponse(
         error_code=ErrorCode.NONE,
         endpoint_type=_BROKERS,
@@ -50,8 +51,8 @@ def describe_cluster(broker: Broker, request: Request, call: Call) -> None:
         brokers=[
             DescribeClusterBroker(
                 broker_id=settings.node_id,
-                host=settings.advertised_host,
-                port=settings.advertised_port,
+                host=host,
+                port=port,
                 rack=settings.rack,
             )
         ],

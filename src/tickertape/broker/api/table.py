@@ -34,6 +34,7 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.SYNC_GROUP: Route("tickertape.broker.api.p14_sync_group", 0, 5),
     ApiKey.DESCRIBE_GROUPS: Route("tickertape.broker.api.p15_describe_groups", 0, 6),
     ApiKey.LIST_GROUPS: Route("tickertape.broker.api.p16_list_groups", 0, 5),
+    ApiKey.SASL_HANDSHAKE: Route("tickertape.broker.api.p17_sasl_handshake", 0, 1),
     ApiKey.API_VERSIONS: Route("tickertape.broker.api.p18_api_versions", 0, 4),
     ApiKey.CREATE_TOPICS: Route("tickertape.broker.api.p19_create_topics", 2, 7),
     ApiKey.DELETE_TOPICS: Route("tickertape.broker.api.p20_delete_topics", 1, 6),
@@ -52,6 +53,7 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.DESCRIBE_CONFIGS: Route("tickertape.broker.api.p32_describe_configs", 1, 4),
     ApiKey.ALTER_CONFIGS: Route("tickertape.broker.api.p33_alter_configs", 0, 2),
     ApiKey.DESCRIBE_LOG_DIRS: Route("tickertape.broker.api.p35_describe_log_dirs", 1, 4),
+    ApiKey.SASL_AUTHENTICATE: Route("tickertape.broker.api.p36_sasl_authenticate", 0, 2),
     ApiKey.CREATE_PARTITIONS: Route("tickertape.broker.api.p37_create_partitions", 0, 3),
     ApiKey.DELETE_GROUPS: Route("tickertape.broker.api.p42_delete_groups", 0, 2),
     ApiKey.ELECT_LEADERS: Route("tickertape.broker.api.p43_elect_leaders", 0, 2),
@@ -65,6 +67,12 @@ HANDLERS: Final[dict[int, Route]] = {
         "tickertape.broker.api.p46_list_partition_reassignments", 0, 0
     ),
     ApiKey.OFFSET_DELETE: Route("tickertape.broker.api.p47_offset_delete", 0, 0),
+    ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS: Route(
+        "tickertape.broker.api.p50_describe_user_scram_credentials", 0, 0
+    ),
+    ApiKey.ALTER_USER_SCRAM_CREDENTIALS: Route(
+        "tickertape.broker.api.p51_alter_user_scram_credentials", 0, 0
+    ),
     ApiKey.UPDATE_FEATURES: Route("tickertape.broker.api.p57_update_features", 0, 2),
     ApiKey.DESCRIBE_CLUSTER: Route("tickertape.broker.api.p60_describe_cluster", 0, 2),
     ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),

@@ -10,16 +10,15 @@ from typing import Final, cast
 
 from tickertape.base.errors import MisuseError
 from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.listeners import configured_listeners
 from tickertape.broker.server.server import ServerSettings
 from tickertape.broker.state.settings import BrokerSettings, FsyncMode
-from tickertape.config.broker import KEYS, PREFIXES, client_listeners
+from tickertape.config.broker import KEYS, PREFIXES
 from tickertape.config.keys import Checked, check
 from tickertape.config.properties import Entry
 from tickertape.log.config import LogConfig
 
 _HOUR_MS: Final = 3_600_000
-_HOST: Final = "127.0.0.1"
-_PORT: Final = 9092
 
 
 def configure(
@@ -31,18 +30,13 @@ def configure(
     """
     checked = check(entries, source, KEYS, PREFIXES)
     _raise(checked)
-    host, listen_port = _listen(checked)
-    advertised = _advertised(checked)
+    listeners = configured_listeners(checked, port)
     _check_together(checked)
     _raise(checked)
-    if port is not None and advertised is not None and advertised[1] == listen_port:
-        advertised = (advertised[0], 0)
     settings = ServerSettings(
         data_dir=_data_dir(checked, default_data_dir),
         broker=_broker(checked),
-        host=host,
-        port=listen_port if port is None else port,
-        advertised=advertised,
+        listeners=listeners,
         limits=Limits(
             frame_bytes_max=checked.number("socket.request.max.bytes"),
             connections_max=checked.number("max.connections"),
@@ -59,34 +53,9 @@ def _raise(checked: Checked) -> None:
         raise MisuseError("\n".join(checked.errors))
 
 
-def _listen(checked: Checked) -> tuple[str, int]:
-    port = checked.values["port"]
-    if checked.given("listeners"):
-        listeners = client_listeners(checked, "listeners")
-        if not listeners:
-            checked.refuse("listeners", "one listener that is not the controller's")
-            return _HOST, _PORT
-        if len(listeners) > 1:
-            checked.warn("listeners", f"only the first is served: {listeners[0]}")
-        return listeners[0].host or "0.0.0.0", listeners[0].port  # noqa: S104  # Kafka's meaning
-    return checked.text("host.name") or _HOST, port if isinstance(port, int) else _PORT
-
-
 def _metrics(checked: Checked) -> tuple[str, int] | None:
     port = checked.number("tape.metrics.port")
     return (checked.text("tape.metrics.host"), port) if port >= 0 else None
-
-
-def _advertised(checked: Checked) -> tuple[str, int] | None:
-    if checked.given("advertised.listeners"):
-        listeners = client_listeners(checked, "advertised.listeners")
-        if listeners and listeners[0].host:
-            return listeners[0].host, listeners[0].port
-        checked.refuse("advertised.listeners", "one PLAINTEXT listener with a host")
-    elif checked.given("advertised.host.name"):
-        port = checked.values["advertised.port"] or checked.values["port"] or _PORT
-        return checked.text("advertised.host.name"), cast(int, port)
-    return None
 
 
 def _check_together(checked: Checked) -> None:
@@ -139,6 +108,9 @@ def _broker(checked: Checked) -> BrokerSettings:
         log_cleaner_min_cleanable_ratio=cast(
             float, checked.values["log.cleaner.min.cleanable.ratio"]
         ),
+        authorizer_class_name=checked.text("authorizer.class.name"),
+        super_users=cast(tuple[str, ...], checked.values["super.users"]),
+        allow_everyone_if_no_acl_found=checked.flag("allow.everyone.if.no.acl.found"),
         given={name: entry.value.strip() for name, entry in checked.entries.items()},
     )
 

@@ -8,6 +8,7 @@ or too many answers unread, reading stops until the client has caught up.
 import asyncio
 import logging
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -18,6 +19,7 @@ from tickertape.broker.server.frames import FrameBuffer
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.outbox import Outbox
 from tickertape.broker.server.request_meters import ApiMeter, RequestMeters
+from tickertape.broker.server.tls_outbox import TlsOutbox
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.session import Session
 from tickertape.wire.parts import Part, part_size
@@ -55,6 +57,14 @@ class Host(Protocol):
 
     def now_ms(self) -> int:
         """Monotonic."""
+        ...
+
+
+class Welcome(Protocol):
+    """Says who has come in by a listener."""
+
+    def session(self, host: str, tls: ssl.SSLObject | None) -> Session:
+        """PeerError if nobody who may."""
         ...
 
 
@@ -108,6 +118,10 @@ class Exchange:
         """Drop the connection."""
         self._connection.drop(reason)
 
+    def hang_up(self, reason: str) -> None:
+        """Drop the connection once what is answered has been sent."""
+        self._connection.hang_up(reason)
+
     def alive(self) -> bool:
         """The connection is still there."""
         return self._connection.is_open
@@ -121,20 +135,28 @@ class Exchange:
 class Connection(asyncio.BufferedProtocol):
     """See the module."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, number: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        loop: asyncio.AbstractEventLoop,
+        number: int,
+        door: Welcome | None = None,
+    ) -> None:
         self.number = number
         self.peer = "?"
         self.session = Session()
         self.is_open = False
         self.active_ms = host.now_ms()
         self._host = host
+        self._door = door
         self._loop = loop
         self._frames = FrameBuffer(host.limits.frame_bytes_max)
         self._calls: deque[Exchange] = deque()
         self._transport: asyncio.Transport | None = None
-        self._outbox: Outbox | None = None
+        self._outbox: Outbox | TlsOutbox | None = None
         self._paused = False  # the limits are reached, or the broker is draining
         self._draining = False
+        self._last_words: str | None = None  # the reason to close once everything is sent
         self._name = "?"
 
     # -- what asyncio calls ------------------------------------------------------------------
@@ -145,19 +167,36 @@ class Connection(asyncio.BufferedProtocol):
         address = transport.get_extra_info("peername") or ("?", 0)
         self.peer = self.session.host = str(address[0])
         self._name = f"{address[0]}:{address[1]}"
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         try:
-            own = cast(socket.socket, transport.get_extra_info("socket")).dup()
+            if self._door is not None:
+                self.session = self._door.session(self.peer, tls)
+            self._outbox = self._new_outbox(self._transport, encrypted=tls is not None)
+        except PeerError as error:
+            self._host.say(
+                f"connection from {self._name} refused: {error}", f"{self.peer}: {error}"
+            )
+            self.abort()
+            return
         except OSError as error:  # no descriptor left
             refusal = f"refused: {error.strerror}"
             self._host.say(f"connection from {self._name} {refusal}", refusal)
             self.abort()
             return
-        own.settimeout(0)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._outbox = Outbox(self._loop, own, self._sent, self._lost)
+        self._limit_frames()
         self.is_open = True
         if not self._host.opened(self):
             self.abort()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full: only under TLS are answers written to it."""
+        if isinstance(self._outbox, TlsOutbox):
+            self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        if isinstance(self._outbox, TlsOutbox):
+            self._outbox.resume()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
@@ -183,6 +222,12 @@ class Connection(asyncio.BufferedProtocol):
         """Send what has been answered."""
         if self._outbox is not None:
             self._outbox.flush()
+        if self._last_words is not None and self.is_open and self.is_drained:
+            line = f"connection from {self._name} closed: {self._last_words}"
+            self._host.say(line, f"{self.peer}: {self._last_words}")
+            self._shut()
+            if self._transport is not None:
+                self._transport.close()
 
     def answered(self, exchange: Exchange) -> None:
         """Move answers to the outbox as far as the order of requests allows."""
@@ -219,6 +264,13 @@ class Connection(asyncio.BufferedProtocol):
             self._host.say(line, f"{self.peer}: {reason}")
             self.abort()
 
+    def hang_up(self, reason: str) -> None:
+        """Take nothing more; close, with one line in the log, once everything has been sent."""
+        self._last_words = reason
+        if self.is_open and not self._paused:
+            self._pause()
+        self._host.has_answers(self)
+
     def abort(self) -> None:
         """Close at once, silently."""
         self._shut()
@@ -226,6 +278,22 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # -- inside ------------------------------------------------------------------------------
+
+    def _new_outbox(self, transport: asyncio.Transport, *, encrypted: bool) -> Outbox | TlsOutbox:
+        sock = cast(socket.socket, transport.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if encrypted:
+            return TlsOutbox(transport, self._sent, self._lost)
+        own = sock.dup()
+        own.settimeout(0)
+        return Outbox(self._loop, own, self._sent, self._lost)
+
+    def _limit_frames(self) -> None:
+        """Small requests only, until the client has proven who it is."""
+        gate, largest = self.session.gate, self._host.limits.frame_bytes_max
+        if gate is not None and not gate.is_open:
+            largest = min(largest, gate.settings.receive_bytes_max)
+        self._frames.limit(largest)
 
     def _pump(self) -> None:
         """Hand every whole frame to the core, while the limits allow."""
@@ -238,7 +306,10 @@ class Connection(asyncio.BufferedProtocol):
                 meter = None if host.meters is None else host.meters.of(frame)
                 exchange = Exchange(self, meter)
                 calls.append(exchange)
+                gate = self.session.gate
                 host.handle(frame, exchange)
+                if gate is not None:
+                    self._limit_frames()
                 if self._is_full():
                     self._pause()
         except PeerError as error:
@@ -259,14 +330,18 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and self.is_open and not self._draining and not self._is_full():
+        if self._paused and self._may_read():
             self._paused = False
             self._pump()  # frames that arrived before the pause
             transport = self._transport
             if transport is not None and not self._paused and not transport.is_closing():
                 transport.resume_reading()
 
-    def _release(self, outbox: Outbox) -> None:
+    def _may_read(self) -> bool:
+        is_ending = self._draining or self._last_words is not None
+        return self.is_open and not is_ending and not self._is_full()
+
+    def _release(self, outbox: Outbox | TlsOutbox) -> None:
         calls = self._calls
         while calls and (parts := calls[0].parts) is not None:
             calls.popleft()
@@ -278,7 +353,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _sent(self) -> None:
         self.active_ms = self._host.now_ms()
-        if self._draining:
+        if self._last_words is not None:
+            self._host.has_answers(self)
+        elif self._draining:
             self._host.worked()  # the drain looks again
         elif self._paused:
             self._loop.call_soon(self._resume)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from tickertape.base.ports import Clock, Disk
 from tickertape.base.repeats import Repeats
-from tickertape.broker.server.connection import Connection
+from tickertape.broker.server.connection import Connection, Welcome
 from tickertape.broker.server.group_commit import GroupCommit, Syncing, TicketRunner, WorkerThread
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.request_meters import RequestMeters
@@ -94,9 +94,9 @@ class CoreLoop:
         if self._fsync == "interval":
             self._every(self._flush_interval_ms, self.commits.begin)
 
-    def connect(self) -> Connection:
-        """A protocol for a connection just accepted."""
-        return Connection(self, self._loop, next(self._numbers))
+    def connect(self, door: Welcome | None = None) -> Connection:
+        """A protocol for a connection just accepted by that door; None: everybody is welcome."""
+        return Connection(self, self._loop, next(self._numbers), door)
 
     @property
     def connections_open(self) -> int:

@@ -31,6 +31,10 @@ class FrameBuffer:
         """Bytes of memory in use."""
         return len(self._store)
 
+    def limit(self, frame_bytes_max: int) -> None:
+        """From the next frame on."""
+        self._frame_bytes_max = frame_bytes_max
+
     def free(self) -> memoryview:
         """Where the next bytes go; never empty. Frames handed out before become invalid."""
         if self._start == self._end:

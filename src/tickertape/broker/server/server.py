@@ -9,21 +9,23 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-from tickertape.base.errors import MisuseError
 from tickertape.base.histogram import Recent
 from tickertape.base.ports import Clock, Disk, FileSystem, Rng
 from tickertape.broker.api import dispatch
 from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.data_lock import DataLock
 from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.listeners import Door, Guests, ListenerSettings, must_be_usable
 from tickertape.broker.server.loop_errors import loop_errors
 from tickertape.broker.server.request_meters import SPAN_MS, RequestMeters
+from tickertape.broker.server.sockets import bind, local_address, shown_address
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.settings import BrokerSettings
 
@@ -33,17 +35,16 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("tickertape.broker")
 _BACKLOG = 1024
+_HANDSHAKE_S = 10.0  # for TLS: who has not finished by then is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What the shell needs to know. Port 0: the kernel chooses, and that port is advertised."""
+    """What the shell needs to know. The first listener is the one that is announced."""
 
     data_dir: str
     broker: BrokerSettings
-    host: str = "127.0.0.1"
-    port: int = 9092
-    advertised: tuple[str, int] | None = None  # None: where it listens; port 0: its port
+    listeners: tuple[ListenerSettings, ...] = (ListenerSettings(),)
     limits: Limits = field(default_factory=Limits)
     flush_interval_ms: int = 1000
     metrics: tuple[str, int] | None = None  # where /metrics is; None: nowhere
@@ -61,10 +62,10 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The broker serves."""
+    """The broker serves. ``addresses``: for each listener, what a client here connects to."""
 
-    host: str
-    port: int
+    addresses: dict[str, str]
+    protocols: dict[str, str]
     data_dir: str
     cluster_id: str
     start_ms: int
@@ -73,8 +74,7 @@ class Ready:
     @property
     def bootstrap(self) -> str:
         """What a client on this machine puts into bootstrap.servers."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return next(iter(self.addresses.values()))
 
 
 def serve(settings: ServerSettings, world: World, on_ready: Callable[[Ready], None]) -> bool:
@@ -89,21 +89,17 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
     began_ms = world.clock.monotonic_ms()
     with ExitStack() as stack:
         lock = stack.enter_context(DataLock(settings.data_dir))
-        sock = stack.enter_context(_bind(settings.host, settings.port))
+        must_be_usable(settings.listeners)
+        sockets = [stack.enter_context(bind(each.host, each.port)) for each in settings.listeners]
         operations = _operations(settings)
         if operations is not None:
             stack.callback(operations.close)
-        host, port = sock.getsockname()[:2]
-        advertised = settings.advertised or (_reachable(host), port)
+        shown = list(map(shown_address, settings.listeners, sockets))
         core = Broker(
             fs=world.fs,
             clock=world.clock,
             rng=world.rng,
-            settings=replace(
-                settings.broker,
-                advertised_host=advertised[0],
-                advertised_port=advertised[1] or port,
-            ),
+            settings=_advertising(settings, shown),
             data_dir=settings.data_dir,
         )
         _report(core.start())
@@ -118,15 +114,16 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
         )
         stopping = _stop_on_signals()
         asyncio.get_running_loop().set_exception_handler(loop_errors(world.clock))
-        listener = await asyncio.get_running_loop().create_server(
-            shell.connect, sock=sock, backlog=_BACKLOG
-        )
+        guests = Guests(core.security, world.clock, world.rng)
+        doors = map(Door, settings.listeners, shown, repeat(guests))
+        servers = await _listen(shell, doors, sockets)
         shell.start()
         if operations is not None:
             _show(operations, core, shell, world.clock)
+        names = [each.name for each in settings.listeners]
         ready = Ready(
-            host=host,
-            port=port,
+            addresses=dict(zip(names, map(local_address, sockets), strict=True)),
+            protocols={each.name: each.protocol for each in settings.listeners},
             data_dir=settings.data_dir,
             cluster_id=core.cluster_id,
             start_ms=world.clock.monotonic_ms() - began_ms,
@@ -135,10 +132,40 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
         lock.announce(ready.bootstrap)
         on_ready(ready)
         await stopping.wait()
-        listener.close()
+        for server in servers:
+            server.close()
         if operations is not None:
             operations.stops()
         return await _stop(core, shell, settings, world)
+
+
+def _advertising(settings: ServerSettings, shown: list[tuple[str, int]]) -> BrokerSettings:
+    """The broker's settings, now that it is known where it can be reached."""
+    names = [listener.name for listener in settings.listeners]
+    return replace(
+        settings.broker,
+        advertised_host=shown[0][0],
+        advertised_port=shown[0][1],
+        advertised_listeners=",".join(
+            f"{name}://{host}:{port}" for name, (host, port) in zip(names, shown, strict=True)
+        ),
+    )
+
+
+async def _listen(
+    shell: CoreLoop, doors: Iterable[Door], sockets: Iterable[socket.socket]
+) -> list[asyncio.Server]:
+    loop = asyncio.get_running_loop()
+    return [
+        await loop.create_server(
+            partial(shell.connect, door),
+            sock=sock,
+            backlog=_BACKLOG,
+            ssl=door.tls,
+            ssl_handshake_timeout=None if door.tls is None else _HANDSHAKE_S,
+        )
+        for door, sock in zip(doors, sockets, strict=True)
+    ]
 
 
 def _operations(settings: ServerSettings) -> "Operations | None":
@@ -191,36 +218,6 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number.name)
     return stopping
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, *_, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise MisuseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise MisuseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return sock
-
-
-def _reachable(host: str) -> str:
-    """What clients shall connect to when the broker listens on ``host``."""
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
-        return host
-    name = socket.gethostname()
-    try:
-        socket.getaddrinfo(name, None)
-    except OSError:
-        LOG.warning("host name %s does not resolve: advertising 127.0.0.1", name)
-        return "127.0.0.1"
-    return name
 
 
 def _report(report: StartReport) -> None:

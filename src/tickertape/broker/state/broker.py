@@ -14,12 +14,14 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.broker.state.alarms import Alarms
 from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.durability import Durability
 from tickertape.broker.state.features import Features
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.offsets import OffsetsLog
 from tickertape.broker.state.producer_ids import ProducerIds
+from tickertape.broker.state.security import Security
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
 from tickertape.broker.state.topics import Topic, TopicRegistry
@@ -86,7 +88,9 @@ class Broker:
             clock,
         )
         self.cluster_id = ""
+        self.security = Security(fs, data_dir, rng)
         self.authorizer: Authorizer | None = None  # everything is allowed; see api.rights
+        self.alarms = Alarms(clock)
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
         self.upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
         self._offsets_due_ms = clock.monotonic_ms() + settings.offsets_retention_check_interval_ms
@@ -101,6 +105,13 @@ class Broker:
         self.cluster_id = self._own_data_dir()
         clean = take_clean_mark(self._fs, self.data_dir)
         self.features.load()
+        self.security.load()
+        if self.settings.authorizer_class_name:
+            self.authorizer = Authorizer(
+                self.settings.super_users,
+                allow_if_no_acl=self.settings.allow_everyone_if_no_acl_found,
+            )
+            self.security.enforce(self.authorizer)
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
         groups = self.groups.load()
@@ -146,6 +157,7 @@ class Broker:
             self.transactions.tick(now_ms),
             self.durability.waits.expire(now_ms),
             self.upkeep.tick(now_ms),
+            self.alarms.run(now_ms),
             self._offsets_due_ms,
             now_ms + _IDLE_MS,
         )

@@ -34,6 +34,10 @@ class Call(Protocol):
         """Drop the connection."""
         ...
 
+    def hang_up(self, reason: str) -> None:
+        """Drop the connection once everything that has been answered is sent."""
+        ...
+
     def alive(self) -> bool:
         """True while somebody is there to read the answer."""
         ...

@@ -7,6 +7,8 @@ Kafka's: the type, a colon, the name. What it may do, broker.api.rights knows.
 from dataclasses import dataclass
 from typing import Final
 
+from tickertape.broker.state.authentication import Gate
+
 ANONYMOUS: Final = "User:ANONYMOUS"
 
 
@@ -18,3 +20,4 @@ class Session:
     host: str = "127.0.0.1"  # what ACLs are compared with
     listener: str = "PLAINTEXT"
     advertised: tuple[str, int] | None = None
+    gate: Gate | None = None  # None: this listener asks for no authentication

@@ -20,6 +20,7 @@ class BrokerSettings:
     node_id: int = 1
     advertised_host: str = "localhost"
     advertised_port: int = 9092
+    advertised_listeners: str = ""  # all of them, as the property is written; "": the one above
     rack: str | None = None
     fsync: FsyncMode = "always"
     log: LogConfig = field(default_factory=LogConfig)
@@ -47,6 +48,9 @@ class BrokerSettings:
     transaction_state_log_segment_bytes: int = 104_857_600
     log_cleaner_backoff_ms: int = 15_000
     log_cleaner_min_cleanable_ratio: float = 0.5
+    authorizer_class_name: str = ""  # "": no access control; else StandardAuthorizer's rules
+    super_users: tuple[str, ...] = ()  # "User:name"
+    allow_everyone_if_no_acl_found: bool = False
     given: Mapping[str, str] = field(default_factory=dict)  # server.properties, for who asks
 
     def __post_init__(self) -> None:
