@@ -7,8 +7,9 @@ DEV    := $(VENV)/.dev-installed
 # Two workers: the suites start real brokers, and the machines we test on have two cores.
 JOBS   ?= 2
 RUN_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: run test test-real bench lint format codegen lock clean
+.PHONY: run test test-real bench bench-kafka lint format codegen lock clean
 
 run: $(RUN) ## the main job: a day of ticks in, a proven backup out
 	$(BIN)/tape run $(RUN_ARGS)
@@ -22,6 +23,10 @@ test-real: $(DEV) ## the suites that need Java, Node or root, and the slow ones
 
 bench: $(DEV) ## every number of the README, one file each
 	$(BIN)/python -m benchmarks.all
+
+bench-kafka: $(DEV) ## beside Apache Kafka, 25 minutes on a quiet machine: docs/benchmarks.md
+	tests/interop/install.sh
+	$(BIN)/python -m benchmarks.kafka_comparison --write $(BENCH_ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .

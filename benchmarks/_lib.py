@@ -26,6 +26,7 @@ BROKER_CORE = 0
 CLIENT_CORE = 1
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _MSG_F_COPY = 0x2
+_MSG_F_PARTITION = 0x8  # each message names its own
 _BYTECODE = str(Path(tempfile.gettempdir()) / f"tape-bench-bytecode-{os.getuid()}")
 
 
@@ -125,7 +126,7 @@ def machine() -> str:
 
 
 class _Message(ctypes.Structure):
-    _fields_ = (
+    _fields_ = [  # type: ignore[mutable-override]  # as ctypes wants it
         ("err", ctypes.c_int),
         ("rkt", ctypes.c_void_p),
         ("partition", ctypes.c_int32),
@@ -135,7 +136,7 @@ class _Message(ctypes.Structure):
         ("key_len", ctypes.c_size_t),
         ("offset", ctypes.c_int64),
         ("private", ctypes.c_void_p),
-    )
+    ]
 
 
 class RawProducer:
@@ -156,15 +157,26 @@ class RawProducer:
 
     def send(self, payload: bytes, count: int, partition: int = 0, batch: int = 10_000) -> None:
         """Queue ``count`` copies of ``payload``; waits while librdkafka's queue is full."""
+        self._queue(payload, count, batch, partition)
+
+    def spread(self, payload: bytes, count: int, partitions: int, batch: int = 10_000) -> None:
+        """The same, one record to each partition in turn."""
+        self._queue(payload, count, batch, None, partitions)
+
+    def _queue(
+        self, payload: bytes, count: int, batch: int, partition: int | None, partitions: int = 1
+    ) -> None:
+        flags = _MSG_F_COPY | (_MSG_F_PARTITION if partition is None else 0)
         messages = (_Message * batch)()
         address = ctypes.cast(ctypes.c_char_p(payload), ctypes.c_void_p).value
+        for index, message in enumerate(messages):
+            message.payload, message.len = address, len(payload)
+            message.partition = index % partitions
         sent = 0
         while sent < count:
             size = min(batch, count - sent)
-            for index in range(size if sent == 0 else 0):
-                messages[index].payload, messages[index].len = address, len(payload)
             queued = self._lib.rd_kafka_produce_batch(
-                self._topic, partition, _MSG_F_COPY, messages, size
+                self._topic, partition or 0, flags, messages, size
             )
             sent += queued
             self._lib.rd_kafka_poll(self._handle, 0 if queued == size else 1)

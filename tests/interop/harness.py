@@ -111,6 +111,10 @@ class Broker(ABC):
     def start(self) -> None:
         """Return when clients can connect. A second start keeps the port and the data."""
 
+    @abstractmethod
+    def launch(self) -> None:
+        """Start the process and wait for nothing; after a first start() only."""
+
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -162,11 +166,14 @@ class Tickertape(Broker):
     def data_dir(self) -> Path:
         return self.folder / "data"
 
-    def start(self) -> None:
+    def launch(self) -> None:
         properties = self._write_properties(self.settings)
         tape = Path(sys.executable).parent / "tape"
         command = [str(tape), "broker", "start", str(properties), "--data-dir", str(self.data_dir)]
         self._spawn([*command, "--port", str(self.port), "-o", "json"])
+
+    def start(self) -> None:
+        self.launch()
         ready = eventually(self._ready_document, "the document of `tape broker start -o json`")
         address = ready["bootstrap"]
         assert isinstance(address, str)
@@ -194,13 +201,19 @@ class ApacheKafka(Broker):
     def data_dir(self) -> Path:
         return self.folder / "data"
 
+    def launch(self) -> None:
+        properties = self.folder / "server.properties"
+        self._spawn([*self.jvm(), "kafka.Kafka", str(properties)])
+
+    def jvm(self) -> list[str]:
+        """The start of the broker's command line: tests want it small and soon."""
+        return java("apache", heap_mb=400)
+
     def start(self) -> None:
-        first = self.port == 0
-        if first:
+        if self.port == 0:
             self.port = free_port()
             self._format()
-        properties = self.folder / "server.properties"
-        self._spawn([*java("apache", heap_mb=400), "kafka.Kafka", str(properties)])
+        self.launch()
         eventually(self._answers, "Apache Kafka listens", seconds=90)
 
     def _format(self) -> None:

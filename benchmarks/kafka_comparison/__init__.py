@@ -1,0 +1,1 @@
+"""Tickertape beside Apache Kafka: same machine, same client, same run. See docs/benchmarks.md."""
