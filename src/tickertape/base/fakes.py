@@ -1,6 +1,9 @@
-"""Fakes of Clock and Rng: time moves only when told, randomness follows a seed."""
+"""Fakes of Clock, Rng and Workers: time moves only when told, randomness follows a seed."""
 
 import random
+from collections.abc import Callable, Sequence
+
+from tickertape.base.ports import Job
 
 
 class FakeClock:
@@ -42,3 +45,20 @@ class SeededRng:
     def below(self, stop: int) -> int:
         """A uniform integer in [0, stop)."""
         return self._random.randrange(stop)
+
+
+class OneWorker:
+    """Does one job after the other, and the rest although one has failed."""
+
+    def run_all(self, jobs: Sequence[Callable[[], Job]]) -> list[Job]:
+        """The result of each, in order."""
+        results: list[Job] = []
+        failures: list[Exception] = []
+        for job in jobs:
+            try:
+                results.append(job())
+            except Exception as error:  # noqa: BLE001  # it is raised below
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return results

@@ -1,13 +1,15 @@
-"""The ports to the world, as small Protocols: Clock, Rng, File, Disk, FileSystem.
+"""The ports to the world, as small Protocols: Clock, Rng, File, Disk, Workers, FileSystem.
 
 Pure code takes these; base.world has the only real adapters, base.fakes and base.fake_fs the fakes.
 All paths are absolute or relative POSIX strings; all times are integer milliseconds.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from tickertape.base.buffers import Buffer
+
+Job = TypeVar("Job")
 
 
 class Clock(Protocol):
@@ -77,6 +79,17 @@ class Disk(Protocol):
         """True: all that was written before the call survives a power cut, names too.
 
         False: this cannot be had here, or is not known; then each file must be synced.
+        """
+        ...
+
+
+class Workers(Protocol):
+    """Runs jobs that mostly wait for the disk, perhaps several at a time."""
+
+    def run_all(self, jobs: Sequence[Callable[[], Job]]) -> list[Job]:
+        """The result of each, in order. Jobs touch nothing in common.
+
+        Returns when all have ended; raises what the first of them in order has raised.
         """
         ...
 

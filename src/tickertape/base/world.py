@@ -7,10 +7,12 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tickertape.base.buffers import Buffer
 from tickertape.base.errors import StorageError
+from tickertape.base.ports import Job
 
 _IOV_MAX = 1024
 
@@ -184,6 +186,19 @@ def _kind_of_file_system(folder: str) -> str:
             if mount.split(" ")[2] == wanted:
                 return rest.split(" ")[0]
     return ""
+
+
+class Threads:
+    """Workers: up to ``count`` threads, which end with the jobs."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def run_all(self, jobs: Sequence[Callable[[], Job]]) -> list[Job]:
+        """The result of each, in order."""
+        with ThreadPoolExecutor(min(self._count, len(jobs)) or 1, "tape-disk") as pool:
+            futures = [pool.submit(job) for job in jobs]
+        return [future.result() for future in futures]
 
 
 class OsFileSystem:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tickertape.base.errors import MisuseError, StorageError
-from tickertape.base.world import OsDisk, OsFileSystem, SystemClock, SystemRng
+from tickertape.base.world import OsDisk, OsFileSystem, SystemClock, SystemRng, Threads
 from tickertape.broker.server.configure import configure
 from tickertape.broker.server.data_lock import running
 from tickertape.broker.server.limits import Limits
@@ -106,7 +106,9 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
     def announce(ready: Ready) -> None:
         _announce(ready, settings, given["output"], style)
 
-    world = World(fs=OsFileSystem(), disk=OsDisk, clock=SystemClock(), rng=SystemRng())
+    world = World(
+        fs=OsFileSystem(), disk=OsDisk, workers=Threads, clock=SystemClock(), rng=SystemRng()
+    )
     try:
         clean = serve(settings, world, announce)
     finally:

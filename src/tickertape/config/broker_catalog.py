@@ -1,8 +1,9 @@
 """What DescribeConfigs knows of a broker's properties: name, type and default.
 
 Every property of Apache Kafka 4.3 that ``config.broker`` accepts, used or inert, and one of ours.
-Types are those of Kafka's ConfigDef. Defaults are Kafka's, but for group.initial.rebalance.delay.ms
-and log.flush.interval.ms, where ours is another, and for folders. None: no value.
+Types are those of Kafka's ConfigDef. Defaults are Kafka's, but for folders, and for
+group.initial.rebalance.delay.ms, log.flush.interval.ms and num.recovery.threads.per.data.dir, where
+ours is another. None: no value.
 """
 
 from typing import Final
@@ -176,7 +177,7 @@ BROKER_CATALOG: Final[dict[str, tuple[str, str | None]]] = {
     "num.io.threads": ("int", "8"),
     "num.network.threads": ("int", "3"),
     "num.partitions": ("int", "1"),
-    "num.recovery.threads.per.data.dir": ("int", "2"),
+    "num.recovery.threads.per.data.dir": ("int", "16"),
     "num.replica.alter.log.dirs.threads": ("int", None),
     "num.replica.fetchers": ("int", "1"),
     "offset.metadata.max.bytes": ("int", "4096"),

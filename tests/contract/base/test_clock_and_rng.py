@@ -1,10 +1,13 @@
-"""Clock and Rng, real and fake: the same promises."""
+"""Clock, Rng and Workers, real and fake: the same promises."""
+
+from functools import partial
 
 import pytest
 
-from tickertape.base.fakes import FakeClock, SeededRng
-from tickertape.base.ports import Clock, Rng
-from tickertape.base.world import SystemClock, SystemRng
+from tickertape.base.errors import StorageError
+from tickertape.base.fakes import FakeClock, OneWorker, SeededRng
+from tickertape.base.ports import Clock, Rng, Workers
+from tickertape.base.world import SystemClock, SystemRng, Threads
 
 
 @pytest.fixture(params=[SystemRng, SeededRng])
@@ -40,3 +43,28 @@ def test_monotonic_time_never_goes_back(clock: Clock) -> None:
 
 def test_wall_time_is_milliseconds_since_1970(clock: Clock) -> None:
     assert 1_600_000_000_000 < clock.now_ms() < 4_000_000_000_000
+
+
+@pytest.fixture(params=["one", "three"])
+def workers(request: pytest.FixtureRequest) -> Workers:
+    return OneWorker() if request.param == "one" else Threads(3)
+
+
+def test_workers_answer_in_the_order_of_their_jobs(workers: Workers) -> None:
+    assert workers.run_all([]) == []
+    assert workers.run_all([partial(divmod, n, 3) for n in range(10)]) == [
+        divmod(n, 3) for n in range(10)
+    ]
+
+
+def test_a_failure_is_raised_once_all_jobs_have_ended(workers: Workers) -> None:
+    done: list[int] = []
+
+    def job(number: int) -> None:
+        if number in {2, 4}:
+            raise StorageError(f"job {number}")
+        done.append(number)
+
+    with pytest.raises(StorageError, match="job 2"):
+        workers.run_all([partial(job, number) for number in range(6)])
+    assert sorted(done) == [0, 1, 3, 5]

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem, Loss
-from tickertape.base.fakes import FakeClock, SeededRng
+from tickertape.base.fakes import FakeClock, OneWorker, SeededRng
 from tickertape.broker.api.dispatch import handle
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.session import Session
@@ -120,6 +120,7 @@ class Core:
             fs=self.fs,
             clock=self.clock,
             rng=self.rng,
+            workers=OneWorker(),
             settings=self.settings,
             data_dir=DATA_DIR,
         )

@@ -202,6 +202,7 @@ _USED: Final = {
     "log.roll.ms": "Default of the topics' segment.ms.",
     "max.connections": "How many connections are open at most.",
     "node.id": "The number of this broker.",
+    "num.recovery.threads.per.data.dir": "Threads that open and close logs.",
     "num.partitions": "How many partitions a topic gets if nobody says.",
     "offset.metadata.max.bytes": "How much text a client may keep with a committed offset.",
     "offsets.commit.timeout.ms": "How long a commit may take to become durable.",

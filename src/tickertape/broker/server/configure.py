@@ -84,6 +84,7 @@ def _broker(checked: Checked) -> BrokerSettings:
         fsync=cast(FsyncMode, checked.text("tape.fsync")),
         log=_log(checked),
         num_partitions=checked.number("num.partitions"),
+        num_recovery_threads_per_data_dir=checked.number("num.recovery.threads.per.data.dir"),
         auto_create_topics_enable=checked.flag("auto.create.topics.enable"),
         log_retention_check_interval_ms=checked.number("log.retention.check.interval.ms"),
         fetch_max_bytes=checked.number("fetch.max.bytes"),

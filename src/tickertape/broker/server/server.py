@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from tickertape.base.histogram import Recent
-from tickertape.base.ports import Clock, Disk, FileSystem, Rng
+from tickertape.base.ports import Clock, Disk, FileSystem, Rng, Workers
 from tickertape.broker.api import dispatch
 from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.data_lock import DataLock
@@ -52,10 +52,14 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The real things that the command hands in; ``disk`` by the data directory it holds."""
+    """The real things that the command hands in.
+
+    ``disk`` by the data directory that it holds, ``workers`` by how many they are.
+    """
 
     fs: FileSystem
     disk: Callable[[str], Disk]
+    workers: Callable[[int], Workers]
     clock: Clock
     rng: Rng
 
@@ -99,6 +103,7 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
             fs=world.fs,
             clock=world.clock,
             rng=world.rng,
+            workers=world.workers(settings.broker.num_recovery_threads_per_data_dir),
             settings=_advertising(settings, shown),
             data_dir=settings.data_dir,
         )

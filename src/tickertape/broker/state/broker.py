@@ -10,10 +10,11 @@ from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from tickertape.base.errors import StorageError
-from tickertape.base.ports import Clock, FileSystem, Rng
+from tickertape.base.ports import Clock, FileSystem, Rng, Workers
 from tickertape.broker.state.alarms import Alarms
 from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.durability import Durability
@@ -64,6 +65,7 @@ class Broker:
         fs: FileSystem,
         clock: Clock,
         rng: Rng,
+        workers: Workers,
         settings: BrokerSettings,
         data_dir: str,
     ) -> None:
@@ -71,9 +73,10 @@ class Broker:
         self.clock = clock
         self.durability = Durability(settings.fsync)
         self.fetch_waits = FetchWaits(settings.fetch_waits_max)
-        self.topics = TopicRegistry(fs, clock, data_dir, settings.log)
+        self.topics = TopicRegistry(fs, clock, workers, data_dir, settings.log)
         self.producer_ids = ProducerIds(fs, data_dir)
         self._rng = rng
+        self._workers = workers
         self._fs = fs
         self.data_dir = data_dir
         offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
@@ -132,16 +135,13 @@ class Broker:
 
         StorageError if the disk refuses; then the next start recovers.
         """
-        clean = True
-        for log in self.topics.logs():
-            try:
-                log.close(clean=True)
-            except StorageError as error:
-                clean = False
-                self.notice(f"{log.folder}: not closed in order: {error}")
-        if clean:
-            mark_clean(self._fs, self.data_dir)
-        return clean
+        faults = self._workers.run_all([partial(_close, log) for log in self.topics.logs()])
+        for fault in filter(None, faults):
+            self.notice(fault)
+        if any(faults):
+            return False
+        mark_clean(self._fs, self.data_dir)
+        return True
 
     def tick(self) -> int:
         """Do everything that is due; returns ms until there is more (at least 1)."""
@@ -232,3 +232,12 @@ class Broker:
             if partition is not None:
                 self.durability.forget(partition)
         self.groups.topic_deleted(topic.name)
+
+
+def _close(log: PartitionLog) -> str | None:
+    """Why it could not be closed in order; None if it was."""
+    try:
+        log.close(clean=True)
+    except StorageError as error:
+        return f"{log.folder}: not closed in order: {error}"
+    return None

@@ -1,7 +1,8 @@
 """Everything the broker core can be told, in one frozen value; Kafka's names with _ for the dots.
 
 Times are ms unless the name says otherwise, sizes bytes. Kafka's own defaults, but for these, which
-suit an embedded broker: group_initial_rebalance_delay_ms is 0 (Kafka: 3000), and fsync is "always".
+suit an embedded broker: group_initial_rebalance_delay_ms is 0 (Kafka: 3000), fsync is "always", and
+16 threads open and close logs (Kafka: 2), as each of them waits for the disk several times.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ class BrokerSettings:
     fsync: FsyncMode = "always"
     log: LogConfig = field(default_factory=LogConfig)
     num_partitions: int = 1
+    num_recovery_threads_per_data_dir: int = 16
     auto_create_topics_enable: bool = True
     partitions_max: int = 10_000  # of one topic: a typo must not fill the disk with folders
     log_retention_check_interval_ms: int = 300_000

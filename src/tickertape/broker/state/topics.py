@@ -14,11 +14,12 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from tickertape.base.errors import StorageError
-from tickertape.base.ports import Clock, FileSystem
+from tickertape.base.ports import Clock, FileSystem, Workers
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.traffic import Traffic
 from tickertape.broker.state.waits import Partition
@@ -79,8 +80,11 @@ class LoadReport:
 class TopicRegistry:
     """See the module."""
 
-    def __init__(self, fs: FileSystem, clock: Clock, data_dir: str, defaults: LogConfig) -> None:
+    def __init__(
+        self, fs: FileSystem, clock: Clock, workers: Workers, data_dir: str, defaults: LogConfig
+    ) -> None:
         self._fs = fs
+        self._workers = workers
         self._clock = clock
         self._data_dir = data_dir
         self._defaults = defaults
@@ -157,13 +161,17 @@ class TopicRegistry:
         report.deletions_finished = [topic.name for topic in self._deleting]
         self._finish_deletions()
         folders = set(self._fs.list(self._data_dir))
-        for topic in self._topics.values():
-            for index in range(len(topic.partitions)):
-                name = f"{topic.name}-{index}"
-                if topic.is_internal and name not in folders:
-                    continue
-                report.recovered.append((name, self._open(topic, index, clean=clean)))
-                folders.discard(name)
+        places = [
+            (topic, index)
+            for topic in self._topics.values()
+            for index in range(len(topic.partitions))
+            if not topic.is_internal or f"{topic.name}-{index}" in folders
+        ]
+        jobs = [partial(self._open, topic, index, clean=clean) for topic, index in places]
+        for (topic, index), found in zip(places, self._workers.run_all(jobs), strict=True):
+            name = f"{topic.name}-{index}"
+            report.recovered.append((name, found))
+            folders.discard(name)
         self._doomed += [f"{self._data_dir}/{name}" for name in folders if name.endswith("-delete")]
         report.folders_ignored = sorted(name for name in folders if _looks_like_partition(name))
         return report
@@ -289,6 +297,7 @@ class TopicRegistry:
         self._write_file()
 
     def _open(self, topic: Topic, index: int, *, clean: bool) -> RecoveryReport:
+        """Touches this partition only: at the start many are opened at the same time."""
         log, report = PartitionLog.open(
             self._fs,
             f"{self._data_dir}/{topic.name}-{index}",

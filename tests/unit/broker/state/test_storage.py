@@ -9,7 +9,7 @@ from tests.unit.broker.harness import DATA_DIR, Core, batch, fetched, produced, 
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
-from tickertape.base.fakes import FakeClock, SeededRng
+from tickertape.base.fakes import FakeClock, OneWorker, SeededRng
 from tickertape.base.world import OsFileSystem
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.internal_log import partition_for
@@ -172,11 +172,11 @@ def test_every_cut_during_deletion_leaves_the_topic_whole_or_absent() -> None:
 
 def test_topics_with_the_longest_name_can_be_deleted(tmp_path: Path) -> None:
     fs, clock, name = OsFileSystem(), FakeClock(), "x" * 249
-    topics = TopicRegistry(fs, clock, str(tmp_path), LogConfig())
+    topics = TopicRegistry(fs, clock, OneWorker(), str(tmp_path), LogConfig())
     for number in range(2):
         topics.delete(topics.create(name, UUID(int=number + 2), 2, {}))
     assert len(list(tmp_path.glob("*-delete"))) == 4
-    again = TopicRegistry(fs, clock, str(tmp_path), LogConfig())
+    again = TopicRegistry(fs, clock, OneWorker(), str(tmp_path), LogConfig())
     assert again.load(clean=False).deletions_finished == []
     again.sweep()
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
