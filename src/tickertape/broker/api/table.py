@@ -46,6 +46,7 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.ADD_PARTITIONS_TO_TXN: Route("tickertape.broker.api.p24_add_partitions_to_txn", 0, 3),
     ApiKey.ADD_OFFSETS_TO_TXN: Route("tickertape.broker.api.p25_add_offsets_to_txn", 0, 4),
     ApiKey.END_TXN: Route("tickertape.broker.api.p26_end_txn", 0, 5),
+    ApiKey.WRITE_TXN_MARKERS: Route("tickertape.broker.api.p27_write_txn_markers", 1, 2),
     ApiKey.TXN_OFFSET_COMMIT: Route("tickertape.broker.api.p28_txn_offset_commit", 0, 5),
     ApiKey.DESCRIBE_ACLS: Route("tickertape.broker.api.p29_describe_acls", 1, 3),
     ApiKey.CREATE_ACLS: Route("tickertape.broker.api.p30_create_acls", 1, 3),
@@ -76,6 +77,8 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.UPDATE_FEATURES: Route("tickertape.broker.api.p57_update_features", 0, 2),
     ApiKey.DESCRIBE_CLUSTER: Route("tickertape.broker.api.p60_describe_cluster", 0, 2),
     ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),
+    ApiKey.DESCRIBE_TRANSACTIONS: Route("tickertape.broker.api.p65_describe_transactions", 0, 0),
+    ApiKey.LIST_TRANSACTIONS: Route("tickertape.broker.api.p66_list_transactions", 0, 2),
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: Route(
         "tickertape.broker.api.p75_describe_topic_partitions", 0, 0
     ),

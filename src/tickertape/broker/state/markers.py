@@ -12,9 +12,10 @@ from typing import Final
 from tickertape.base.ports import Clock
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.topics import OFFSETS_TOPIC
-from tickertape.broker.state.transaction import State, TopicIndex, Transaction
+from tickertape.broker.state.transaction import Owner, State, TopicIndex, Transaction
 from tickertape.broker.state.transaction_log import TransactionLog
 from tickertape.broker.state.waits import NEVER_MS
+from tickertape.log.transactions import Marker
 from tickertape.wire.error_codes import ErrorCode
 
 RETRY_MS: Final = 1_000
@@ -80,6 +81,20 @@ class Markers:
             self._log.mark(one.transaction, missing[slot], round_, slot)
         round_.finish_one()  # the one that stands for having begun them all
 
+    def write(
+        self, owner: Owner, marker: Marker, where: TopicIndex, done: Callable[[ErrorCode], None], *,
+        bumped: bool,
+    ) -> None:  # fmt: skip
+        """One that an operator asks for; ``done`` once it is durable, or why not."""
+
+        def settled(error: ErrorCode) -> None:
+            topic, index = where
+            if error is ErrorCode.NONE and topic == OFFSETS_TOPIC:
+                self._groups.end_transaction(owner[0], index, committed=marker.committed)
+            done(error)
+
+        self._log.append_marker(owner, marker, where, _Asked(settled), 0, bumped=bumped)
+
     def marked(self, one: _Decided, where: TopicIndex) -> None:
         """That partition's marker is durable; or the partition is gone, or knows a newer one."""
         one.marked.add(where)
@@ -120,3 +135,18 @@ class _Round:
 
     def expire(self) -> None:
         """It never does: markers are written until they are there."""
+
+
+class _Asked:
+    """A Waiter: one marker that an operator has asked for."""
+
+    def __init__(self, settled: Callable[[ErrorCode], None]) -> None:
+        self.deadline_ms = NEVER_MS
+        self._settled = settled
+
+    def settle(self, slot: int, error: ErrorCode, message: str | None) -> None:
+        """It is durable, or was refused."""
+        self._settled(error)
+
+    def expire(self) -> None:
+        """It never does."""

@@ -44,6 +44,11 @@ class State(IntEnum):
     DEAD = 6
     PREPARE_EPOCH_FENCE = 7
 
+    @property
+    def title(self) -> str:
+        """Its name in Kafka's tools: PrepareCommit."""
+        return self.name.title().replace("_", "")
+
 
 class Event(Enum):
     """What can happen to a transactional id."""

@@ -40,6 +40,7 @@ from tickertape.broker.state.transaction import (
     Transaction,
 )
 from tickertape.broker.state.transaction_log import TransactionLog
+from tickertape.log.transactions import Marker
 from tickertape.wire.error_codes import ErrorCode
 
 _NONE: Final = ErrorCode.NONE
@@ -302,6 +303,12 @@ class Transactions:
             following,
             lambda error: done(error, _NOBODY if error is not _NONE else owner_after),
         )
+
+    def write_marker(
+        self, owner: Owner, marker: Marker, where: TopicIndex, done: Done, *, bumped: bool
+    ) -> None:
+        """WriteTxnMarkers: end there what no coordinator ends. Its own transactions go on."""
+        self._markers.write(owner, marker, where, done, bumped=bumped)
 
     def _known(self, transactional_id: str, done: Done) -> _Entry | None:
         """The entry, or an answer."""
