@@ -10,7 +10,10 @@ from typing import Final, Protocol, TypeVar
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.new_topics import Refusal, checked_configs
+from tickertape.broker.api.rights import refusal
+from tickertape.broker.state.acl import CLUSTER_NAME, Operation, Resource
 from tickertape.broker.state.broker import Broker
+from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import Topic
 from tickertape.wire.error_codes import ErrorCode
 
@@ -29,7 +32,7 @@ C = TypeVar("C", bound=Change)
 Changed = dict[str, str | None] | Refusal
 
 
-class Resource(Protocol[C]):
+class Altered(Protocol[C]):
     """What is to be changed."""
 
     resource_type: int
@@ -39,7 +42,8 @@ class Resource(Protocol[C]):
 
 def refusals(
     broker: Broker,
-    resources: Sequence[Resource[C]],
+    call: Call,
+    resources: Sequence[Altered[C]],
     changed: Callable[[Topic, Sequence[C]], Changed],
     *,
     validate_only: bool,
@@ -52,21 +56,36 @@ def refusals(
             twice = f"{each.resource_name!r} is named more than once"
             outcomes.append((ErrorCode.INVALID_REQUEST, twice))
         else:
-            outcomes.append(_change(broker, each, changed, validate_only=validate_only))
+            outcomes.append(
+                config_denial(
+                    broker, call, Operation.ALTER_CONFIGS, (each.resource_type, each.resource_name)
+                )
+                or _change(broker, each, changed, validate_only=validate_only)
+            )
     return outcomes
+
+
+def config_denial(
+    broker: Broker, call: Call, operation: Operation, resource: tuple[int, str]
+) -> Refusal | None:
+    """Whether the client may not do this to a resource's configs: type and name."""
+    kind, name = resource
+    if kind == TOPIC:
+        return refusal(broker, call, operation, Resource.TOPIC, name)
+    return refusal(broker, call, operation, Resource.CLUSTER, CLUSTER_NAME)
 
 
 def _change(
     broker: Broker,
-    resource: Resource[C],
+    resource: Altered[C],
     changed: Callable[[Topic, Sequence[C]], Changed],
     *,
     validate_only: bool,
 ) -> Refusal | None:
     topic = broker.topics.get(resource.resource_name)
-    refusal = _untouchable(broker, resource) or _malformed(resource.configs)
-    if refusal is not None or resource.resource_type == BROKER:
-        return refusal
+    reason = _untouchable(broker, resource) or _malformed(resource.configs)
+    if reason is not None or resource.resource_type == BROKER:
+        return reason
     if topic is None:
         return (
             ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
@@ -75,10 +94,10 @@ def _change(
     wanted = changed(topic, resource.configs)
     if not isinstance(wanted, dict):
         return wanted
-    kept, refusal = checked_configs(broker, wanted)
-    if refusal is None and not validate_only:
-        refusal = _store(broker, topic, kept)
-    return refusal
+    kept, reason = checked_configs(broker, wanted)
+    if reason is None and not validate_only:
+        reason = _store(broker, topic, kept)
+    return reason
 
 
 def _store(broker: Broker, topic: Topic, configs: Mapping[str, str]) -> Refusal | None:
@@ -89,7 +108,7 @@ def _store(broker: Broker, topic: Topic, configs: Mapping[str, str]) -> Refusal 
     return None
 
 
-def _untouchable(broker: Broker, resource: Resource[C]) -> Refusal | None:
+def _untouchable(broker: Broker, resource: Altered[C]) -> Refusal | None:
     kind, name = resource.resource_type, resource.resource_name
     if kind == TOPIC:
         return None

@@ -31,6 +31,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.api.outcome import Request
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import INTERNAL_TOPICS
@@ -62,6 +64,9 @@ _OWNER: Final = Struct(">qhi")  # producer id, epoch, first sequence
 _OWNER_AT: Final = 43
 
 Produced: TypeAlias = list[tuple[TopicKey, list[PartitionProduced]]]
+Denied: TypeAlias = dict[str, ErrorCode]
+"""By topic, why the client may not write to it."""
+_NOTHING_DENIED: Final[Denied] = {}
 Unsure: TypeAlias = list[tuple[Partition, int, PartitionProduced]]
 """Written, perhaps not durable: partition, the offset after the batch, its place in Produced."""
 
@@ -81,27 +86,49 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     if version < _FIRST_SERVED:
         raise PeerError(f"produce version {version} is not served, want {_FIRST_SERVED} or later")
     ask = read_produce_request(request.frame, request.at, version)
+    denied = _NOTHING_DENIED if broker.authorizer is None else _denied(broker, call, ask)
     transactional_id = ask.transactional_id
     if version < _FIRST_IMPLICIT or transactional_id is None:
-        _produce(broker, header, call, ask, _NONE)
+        _produce(broker, header, call, ask, (_NONE, denied))
         return
-    owner, partitions = _transactional(broker, ask)
+    owner, partitions = _transactional(broker, ask, denied)
     if owner is None or broker.transactions.admits(transactional_id, owner, partitions):
-        _produce(broker, header, call, ask, _NONE)
+        _produce(broker, header, call, ask, (_NONE, denied))
         return
     kept = read_produce_request(memoryview(bytes(request.frame)), request.at, version)
     broker.transactions.admit(
         transactional_id,
         owner,
         partitions,
-        lambda error: _produce(broker, header, call, kept, error),
+        lambda error: _produce(broker, header, call, kept, (error, denied)),
+    )
+
+
+def _denied(broker: Broker, call: Call, ask: ProduceRequest) -> Denied:
+    """The topics that the client may not write to; all of them, if not under that id."""
+    names = [name for key, _ in ask.topics if (name := broker.topics.name_of(key)) is not None]
+    if any(_is_transactional(part.records) for _, parts in ask.topics for part in parts):
+        kind, user = Resource.TRANSACTIONAL_ID, ask.transactional_id
+        if user is None or not may(broker, call, Operation.WRITE, kind, user):
+            return dict.fromkeys(names, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    denied = denied_topics(broker, call, Operation.WRITE, names)
+    return dict.fromkeys(denied, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+
+
+def _is_transactional(batch: memoryview | None) -> bool:
+    return (
+        batch is not None
+        and len(batch) > _ATTRIBUTES_LOW_AT
+        and batch[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT != 0
     )
 
 
 def _produce(
-    broker: Broker, header: RequestHeader, call: Call, ask: ProduceRequest, outside: ErrorCode
-) -> None:
-    """``outside``: why the request's partitions are not in its transaction."""
+    broker: Broker, header: RequestHeader, call: Call, ask: ProduceRequest,
+    refusals: tuple[ErrorCode, Denied],
+) -> None:  # fmt: skip
+    """``refusals``: why the partitions are not in the transaction; topics that are forbidden."""
+    outside, denied = refusals
     acks = ask.acks
     refusal = _refusal(broker, acks)
     produced: Produced = []
@@ -121,6 +148,9 @@ def _produce(
             if topic is None:
                 out.error = ErrorCode.UNKNOWN_TOPIC_ID
                 continue
+            if topic in denied:
+                out.error = denied[topic]
+                continue
             written = _append(broker, topic, part, out, now_ms, writer)
             if written is not None:
                 unsure.append((*written, out))
@@ -136,7 +166,7 @@ def _produce(
 
 
 def _transactional(
-    broker: Broker, ask: ProduceRequest
+    broker: Broker, ask: ProduceRequest, denied: Denied
 ) -> tuple[tuple[int, int] | None, list[TopicIndex]]:
     """Whose transactional batches these are, if there are any, and the partitions they are for."""
     owner = None
@@ -146,6 +176,8 @@ def _transactional(
         for part in parts:
             batch = part.records
             if topic is None or batch is None or len(batch) < BATCH_OVERHEAD:
+                continue
+            if topic in denied:
                 continue
             if batch[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT and broker.topics.has(
                 topic, part.index

@@ -21,6 +21,8 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request
+from tickertape.broker.api.rights import denied_topics
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.waits import Partition
@@ -49,7 +51,9 @@ def fetch(broker: Broker, request: Request, call: Call) -> None:
     if ask.session_epoch not in _SESSIONLESS:
         _answer(call, header, [], ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
         return
-    reading = _Reading(broker, ask)
+    names = map(broker.topics.name_of, (key for key, _ in ask.topics))
+    denied = denied_topics(broker, call, Operation.READ, names)
+    reading = _Reading(broker, ask, denied)
     if ask.max_wait_ms > 0 and not reading.is_enough and not broker.fetch_waits.is_full():
         wait_ms = min(ask.max_wait_ms, _WAIT_MS_MAX)
         sleeper = SleepingFetch(broker, header, call, ask, wait_ms)
@@ -101,7 +105,9 @@ class _Reading:
         "watched",
     )
 
-    def __init__(self, broker: Broker, ask: FetchRequest) -> None:
+    def __init__(
+        self, broker: Broker, ask: FetchRequest, denied: frozenset[str] = frozenset()
+    ) -> None:
         self.topics: list[tuple[TopicKey, list[FetchedPartition]]] = []
         self.watched: list[Partition] = []
         self.sent: list[tuple[Partition, int]] = []  # how many bytes of it
@@ -116,6 +122,9 @@ class _Reading:
             if topic is None:
                 unknown = ErrorCode.UNKNOWN_TOPIC_ID
                 self.topics.append((key, [self._refuse(part, unknown) for part in parts]))
+            elif topic in denied:
+                error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+                self.topics.append((key, [self._refuse(part, error) for part in parts]))
             else:
                 self.topics.append((key, [self._read(broker, topic, part) for part in parts]))
 

@@ -17,6 +17,8 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.log.partition import PartitionLog
@@ -46,11 +48,14 @@ def list_offsets(broker: Broker, request: Request, call: Call) -> None:
     asked = Counter(
         (topic.name, part.partition_index) for topic in ask.topics for part in topic.partitions
     )
+    denied = denied_topics(broker, call, Operation.DESCRIBE, (topic.name for topic in ask.topics))
     topics = [
         ListOffsetsTopicResponse(
             name=topic.name,
             partitions=[
-                _look_up(broker, ask, request.version, topic.name, part)
+                _refused(part, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+                if topic.name in denied
+                else _look_up(broker, ask, request.version, topic.name, part)
                 if asked[topic.name, part.partition_index] == 1
                 else _refused(part, ErrorCode.INVALID_REQUEST)
                 for part in topic.partitions

@@ -5,18 +5,19 @@ created with num.partitions if auto.create.topics.enable and the request allow i
 answer at once. A null list (version 0: an empty one) means all topics.
 
 Versions. 1 controller and internal flag, 2 cluster id, 4 the client's auto-create flag, 5 offline
-replicas, 7 leader epoch, 8 authorised operations (KIP-430; there is no authoriser, so all), 9
+replicas, 7 leader epoch, 8 authorised operations (KIP-430), 9
 flexible, 10 topic ids (KIP-516), 11 no more cluster operations, 12 look-up by id.
 
 Deviations. Look-up by id is answered from version 10 on, where Kafka begins at 12.
 """
 
-from typing import Final
 from uuid import UUID
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.new_topics import name_refusal
 from tickertape.broker.api.outcome import Request, own_address
+from tickertape.broker.api.rights import cluster_operations, may, may_cluster, operations
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
@@ -36,11 +37,6 @@ from tickertape.wire.metadata import (
     write_metadata_response,
 )
 
-# Bits are Kafka's AclOperation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
-# cluster action 9, describe configs 10, alter configs 11, idempotent write 12.
-_TOPIC_OPERATIONS: Final = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
-_CLUSTER_OPERATIONS: Final = sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12))
-
 
 def metadata(broker: Broker, request: Request, call: Call) -> None:
     """Describe this broker and the topics asked for."""
@@ -50,10 +46,12 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
     with_operations = ask.include_topic_authorized_operations
     if wants_all(ask, request.version):
         topics = [
-            _described(broker, topic, with_operations=with_operations) for topic in broker.topics
+            _described(broker, call, topic, with_operations=with_operations)
+            for topic in broker.topics
+            if may(broker, call, Operation.DESCRIBE, Resource.TOPIC, topic.name)
         ]
     else:
-        topics = [_asked(broker, wanted, ask) for wanted in ask.topics or ()]
+        topics = [_asked(broker, call, wanted, ask) for wanted in ask.topics or ()]
     response = MetadataResponse(
         brokers=[
             MetadataResponseBroker(
@@ -66,7 +64,7 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
         cluster_id=broker.cluster_id,
         controller_id=settings.node_id,
         topics=topics,
-        cluster_authorized_operations=_CLUSTER_OPERATIONS
+        cluster_authorized_operations=cluster_operations(broker, call)
         if ask.include_cluster_authorized_operations
         else NOT_ASKED,
     )
@@ -80,6 +78,7 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
 
 def _asked(
     broker: Broker,
+    call: Call,
     wanted: MetadataRequestTopic,
     ask: MetadataRequest,
 ) -> MetadataResponseTopic:
@@ -88,22 +87,29 @@ def _asked(
         by_id = broker.topics.by_id(wanted.topic_id)
         if by_id is None:
             return _refused(ErrorCode.UNKNOWN_TOPIC_ID, None, wanted.topic_id)
-        return _described(broker, by_id, with_operations=with_operations)
+        if not may(broker, call, Operation.DESCRIBE, Resource.TOPIC, by_id.name):
+            return _refused(ErrorCode.TOPIC_AUTHORIZATION_FAILED, None, wanted.topic_id)
+        return _described(broker, call, by_id, with_operations=with_operations)
+    if not may(broker, call, Operation.DESCRIBE, Resource.TOPIC, wanted.name):
+        return _refused(ErrorCode.TOPIC_AUTHORIZATION_FAILED, wanted.name)
     topic = broker.topics.get(wanted.name)
     if topic is None:
-        made = _auto_create(broker, wanted.name, may_create=ask.allow_auto_topic_creation)
+        made = _auto_create(broker, call, wanted.name, wish=ask.allow_auto_topic_creation)
         if isinstance(made, ErrorCode):
             return _refused(made, wanted.name)
         topic = made
-    return _described(broker, topic, with_operations=with_operations)
+    return _described(broker, call, topic, with_operations=with_operations)
 
 
-def _auto_create(broker: Broker, name: str, *, may_create: bool) -> Topic | ErrorCode:
+def _auto_create(broker: Broker, call: Call, name: str, *, wish: bool) -> Topic | ErrorCode:
     refusal = name_refusal(broker, name)
     if refusal is not None:
         return refusal[0]
-    if not (may_create and broker.settings.auto_create_topics_enable):
+    if not (wish and broker.settings.auto_create_topics_enable):
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    create = Operation.CREATE
+    if not (may_cluster(broker, call, create) or may(broker, call, create, Resource.TOPIC, name)):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
     try:
         return broker.create_topic(name, broker.settings.num_partitions, {})
     except StorageError as error:
@@ -111,7 +117,9 @@ def _auto_create(broker: Broker, name: str, *, may_create: bool) -> Topic | Erro
         return ErrorCode.KAFKA_STORAGE_ERROR
 
 
-def _described(broker: Broker, topic: Topic, *, with_operations: bool) -> MetadataResponseTopic:
+def _described(
+    broker: Broker, call: Call, topic: Topic, *, with_operations: bool
+) -> MetadataResponseTopic:
     node_id = broker.settings.node_id
     nodes = (node_id,)
     partitions = []
@@ -126,7 +134,9 @@ def _described(broker: Broker, topic: Topic, *, with_operations: bool) -> Metada
         partitions=partitions,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
-        topic_authorized_operations=_TOPIC_OPERATIONS if with_operations else NOT_ASKED,
+        topic_authorized_operations=operations(broker, call, Resource.TOPIC, topic.name)
+        if with_operations
+        else NOT_ASKED,
     )
 
 

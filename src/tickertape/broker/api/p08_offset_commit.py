@@ -17,6 +17,8 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.groups import Membership, coordinator_error
@@ -48,16 +50,22 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
         generation=ask.generation_id_or_member_epoch,
     )
     refusal = broker.groups.may_commit(ask.group_id, who)
+    is_denied = not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id)
+    forbidden = ErrorCode.GROUP_AUTHORIZATION_FAILED if is_denied else ErrorCode.NONE
     offsets: dict[TopicIndex, Committed] = {}
     errors: Errors = {}
     now_ms = broker.clock.now_ms()
+    names = (broker.topics.name_of(_key(topic, header.api_version)) for topic in ask.topics)
+    denied = denied_topics(broker, call, Operation.READ, names)
     for topic in ask.topics:
         key = _key(topic, header.api_version)
         name = broker.topics.name_of(key)
         for part in topic.partitions:
             where = (name or "", part.partition_index)
             unknown = ErrorCode.UNKNOWN_TOPIC_ID if name is None else ErrorCode.NONE
-            error = refusal or unknown or _fault(broker, where, part)
+            if name in denied:
+                unknown = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            error = forbidden or refusal or unknown or _fault(broker, where, part)
             if error:
                 errors[key, part.partition_index] = error
             else:

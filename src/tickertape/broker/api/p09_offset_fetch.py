@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.offset_records import Committed
@@ -39,6 +41,15 @@ _FIRST_WITH_GROUPS: Final = 8
 _FIRST_BY_ID: Final = 10
 _NO_COMMIT: Final = Committed(-1, -1, "", -1)
 _UNSTABLE: Final = Committed(-1, -1, "", -1)
+_DENIED: Final = Committed(-1, -1, "", -1)
+_GROUP_DENIED: Final = Committed(-1, -1, "", -1)
+_ERRORS: Final = (
+    (_UNSTABLE, ErrorCode.UNSTABLE_OFFSET_COMMIT),
+    (_DENIED, ErrorCode.TOPIC_AUTHORIZATION_FAILED),
+    (_GROUP_DENIED, ErrorCode.GROUP_AUTHORIZATION_FAILED),
+)
+"""What stands for an error, by identity."""
+_FIRST_WITH_ERROR: Final = 2
 
 Wanted = list[tuple[str, list[tuple[int, Committed]]]]
 
@@ -56,29 +67,54 @@ def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
             groups=[
                 OffsetFetchResponseGroup(
                     group_id=group.group_id,
-                    topics=_of_group(broker, group, request.version, stable=ask.require_stable),
+                    error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED,
+                )
+                if _is_denied(broker, call, group.group_id)
+                else OffsetFetchResponseGroup(
+                    group_id=group.group_id,
+                    topics=_of_group(
+                        broker, call, group, request.version, stable=ask.require_stable
+                    ),
                 )
                 for group in ask.groups
             ]
         )
+    elif _is_denied(broker, call, ask.group_id):
+        response = _refused(ask, request.version)
     else:
-        wanted = _look_up(broker, ask.group_id, ask.topics, stable=ask.require_stable)
+        wanted = _look_up(broker, call, ask.group_id, ask.topics, stable=ask.require_stable)
         response = OffsetFetchResponse(topics=_alone(wanted))
     answer(call, request.header, response)
 
 
+def _is_denied(broker: Broker, call: Call, group_id: str) -> bool:
+    return not may(broker, call, Operation.DESCRIBE, Resource.GROUP, group_id)
+
+
+def _refused(ask: OffsetFetchRequest, version: int) -> OffsetFetchResponse:
+    """GROUP_AUTHORIZATION_FAILED where each version has room for it."""
+    error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+    if version >= _FIRST_WITH_ERROR:
+        return OffsetFetchResponse(error_code=error)
+    wanted = [
+        (topic.name, [(index, _GROUP_DENIED) for index in topic.partition_indexes])
+        for topic in ask.topics or ()
+    ]
+    return OffsetFetchResponse(topics=_alone(wanted))
+
+
 def _of_group(
-    broker: Broker, group: OffsetFetchRequestGroup, version: int, *, stable: bool
+    broker: Broker, call: Call, group: OffsetFetchRequestGroup, version: int, *, stable: bool
 ) -> list[OffsetFetchResponseTopics]:
     if version < _FIRST_BY_ID:
-        return _in_groups(_look_up(broker, group.group_id, group.topics, stable=stable))
+        return _in_groups(_look_up(broker, call, group.group_id, group.topics, stable=stable))
     unknown = []
     for topic in group.topics or ():
         topic.name = broker.topics.name_of(topic.topic_id) or ""
         if not topic.name:
             unknown.append(topic)
     known = group.topics and [topic for topic in group.topics if topic.name]
-    found = _in_groups(_look_up(broker, group.group_id, known, stable=stable))
+    found = _in_groups(_look_up(broker, call, group.group_id, known, stable=stable))
     for answered in found:
         by_name = broker.topics.get(answered.name)
         answered.topic_id = by_name.topic_id if by_name is not None else ZERO_UUID
@@ -99,29 +135,42 @@ def _of_group(
 
 
 def _look_up(
-    broker: Broker, group_id: str, topics: Sequence[_Topic] | None, *, stable: bool
+    broker: Broker, call: Call, group_id: str, topics: Sequence[_Topic] | None, *, stable: bool
 ) -> Wanted:
     groups = broker.groups
+    describe = Operation.DESCRIBE
     offsets = groups.offsets.of_group(group_id)
     if stable and groups.pending.has_group(group_id):
         unstable = dict.fromkeys(groups.pending.of_group(group_id), _UNSTABLE)
         offsets = {**offsets, **unstable}
     if topics is not None:
+        denied = denied_topics(broker, call, describe, (topic.name for topic in topics))
         return [
             (
                 topic.name,
-                [(i, offsets.get((topic.name, i), _NO_COMMIT)) for i in topic.partition_indexes],
+                [
+                    (
+                        i,
+                        _DENIED
+                        if topic.name in denied
+                        else offsets.get((topic.name, i), _NO_COMMIT),
+                    )
+                    for i in topic.partition_indexes
+                ],
             )
             for topic in topics
         ]
+    denied = denied_topics(broker, call, describe, {name for name, _ in offsets})
     by_topic: dict[str, list[tuple[int, Committed]]] = {}
     for (name, index), committed in sorted(offsets.items()):
+        if name in denied:
+            continue
         by_topic.setdefault(name, []).append((index, committed))
     return list(by_topic.items())
 
 
 def _error(committed: Committed) -> ErrorCode:
-    return ErrorCode.UNSTABLE_OFFSET_COMMIT if committed is _UNSTABLE else ErrorCode.NONE
+    return next((error for what, error in _ERRORS if what is committed), ErrorCode.NONE)
 
 
 def _in_groups(wanted: Wanted) -> list[OffsetFetchResponseTopics]:

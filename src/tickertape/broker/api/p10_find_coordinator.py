@@ -14,6 +14,8 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer, own_address
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -28,6 +30,12 @@ _GROUP: Final = 0
 _TRANSACTION: Final = 1
 _KEY_TYPES: Final = {2: "share groups"}
 
+_RESOURCES: Final = {_GROUP: Resource.GROUP, _TRANSACTION: Resource.TRANSACTIONAL_ID}
+_DENIED: Final = {
+    Resource.GROUP: ErrorCode.GROUP_AUTHORIZATION_FAILED,
+    Resource.TRANSACTIONAL_ID: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+
 
 def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
     """Name this node, or say why not."""
@@ -37,28 +45,36 @@ def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
         broker.notice(
             f"{call.peer} {request.header.client_id}: find coordinator refused: {message}"
         )
-    node_id, (host, port) = broker.settings.node_id, own_address(broker, call)
-    if error is not ErrorCode.NONE:
-        node_id, host, port = -1, "", -1
     if request.version >= _FIRST_BATCHED:
-        response = FindCoordinatorResponse(
-            coordinators=[
-                Coordinator(
-                    key=key,
-                    node_id=node_id,
-                    host=host,
-                    port=port,
-                    error_code=error,
-                    error_message=message,
-                )
-                for key in ask.coordinator_keys
-            ]
-        )
-    else:
-        response = FindCoordinatorResponse(
-            error_code=error, error_message=message, node_id=node_id, host=host, port=port
-        )
+        found = [
+            _found(broker, call, ask.key_type, key, (error, message))
+            for key in ask.coordinator_keys
+        ]
+        answer(call, request.header, FindCoordinatorResponse(coordinators=found))
+        return
+    one = _found(broker, call, ask.key_type, ask.key, (error, message))
+    response = FindCoordinatorResponse(
+        error_code=one.error_code,
+        error_message=one.error_message,
+        node_id=one.node_id,
+        host=one.host,
+        port=one.port,
+    )
     answer(call, request.header, response)
+
+
+def _found(
+    broker: Broker, call: Call, key_type: int, key: str, refusal: tuple[ErrorCode, str | None]
+) -> Coordinator:
+    error, message = refusal
+    resource = _RESOURCES.get(key_type)
+    if resource is not None and not may(broker, call, Operation.DESCRIBE, resource, key):
+        error, message = _DENIED[resource], None
+    result = Coordinator(key=key, error_code=error, error_message=message, node_id=-1, port=-1)
+    if error is ErrorCode.NONE:
+        result.node_id = broker.settings.node_id
+        result.host, result.port = own_address(broker, call)
+    return result
 
 
 def _prepare(broker: Broker, key_type: int) -> tuple[ErrorCode, str | None]:

@@ -14,6 +14,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.group_types import JoinAnswer, JoinAsk
@@ -40,6 +42,9 @@ def join_group(broker: Broker, request: Request, call: Call) -> None:
     def ticket(result: JoinAnswer) -> None:
         answer(call, header, _response(result, version))
 
+    if not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        ticket(JoinAnswer(ticket=ticket, error=ErrorCode.GROUP_AUTHORIZATION_FAILED, member_id=""))
+        return
     refusal = _refusal(broker, ask)
     if refusal is not ErrorCode.NONE:
         ticket(JoinAnswer(ticket=ticket, error=refusal, member_id=ask.member_id))

@@ -9,6 +9,8 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.groups import Membership
@@ -20,7 +22,9 @@ def heartbeat(broker: Broker, request: Request, call: Call) -> None:
     """Tell the group that the member lives."""
     ask, _ = HeartbeatRequest.decode(request.frame, request.at, request.version)
     error = ErrorCode.INVALID_GROUP_ID
-    if ask.group_id:
+    if not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+    elif ask.group_id:
         who = Membership(
             member_id=ask.member_id,
             instance_id=ask.group_instance_id,

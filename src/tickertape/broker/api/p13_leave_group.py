@@ -12,6 +12,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.groups import Membership
@@ -28,9 +30,10 @@ _FIRST_BATCHED: Final = 3
 def leave_group(broker: Broker, request: Request, call: Call) -> None:
     """Drop the members."""
     ask, _ = LeaveGroupRequest.decode(request.frame, request.at, request.version)
-    if not ask.group_id:
-        refusal = LeaveGroupResponse(error_code=ErrorCode.INVALID_GROUP_ID)
-        answer(call, request.header, refusal)
+    is_denied = not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id)
+    if is_denied or not ask.group_id:
+        error = ErrorCode.GROUP_AUTHORIZATION_FAILED if is_denied else ErrorCode.INVALID_GROUP_ID
+        answer(call, request.header, LeaveGroupResponse(error_code=error))
         return
     if request.version < _FIRST_BATCHED:
         leavers = [Membership(member_id=ask.member_id)]

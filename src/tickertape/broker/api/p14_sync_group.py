@@ -12,6 +12,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.group_types import SyncAnswer, SyncAsk
@@ -37,7 +39,9 @@ def sync_group(broker: Broker, request: Request, call: Call) -> None:
         answer(call, header, response)
 
     error = ErrorCode.NONE
-    if not ask.group_id:
+    if not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+    elif not ask.group_id:
         error = ErrorCode.INVALID_GROUP_ID
     elif version >= _FIRST_PROTOCOL and (ask.protocol_type is None or ask.protocol_name is None):
         error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL

@@ -13,6 +13,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may, operations
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.group import Group
@@ -26,20 +28,21 @@ from tickertape.wire.schema.describe_groups import (
 )
 
 _FIRST_NOT_FOUND: Final = 6
-_NOT_ASKED: Final = -(2**31)
-# Bits are Kafka's AclOperation codes: read 3, delete 6, describe 8.
-_OPERATIONS: Final = sum(1 << code for code in (3, 6, 8))
 
 
 def describe_groups(broker: Broker, request: Request, call: Call) -> None:
     """Describe each group."""
     ask, _ = DescribeGroupsRequest.decode(request.frame, request.at, request.version)
-    operations = _OPERATIONS if ask.include_authorized_operations else _NOT_ASKED
     groups = []
     for group_id in ask.groups:
+        if not may(broker, call, Operation.DESCRIBE, Resource.GROUP, group_id):
+            error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+            groups.append(DescribedGroup(error_code=error, error_message=None, group_id=group_id))
+            continue
         group = broker.groups.find(group_id)
         described = _unknown(group_id, request.version) if group is None else _described(group)
-        described.authorized_operations = operations
+        if ask.include_authorized_operations:
+            described.authorized_operations = operations(broker, call, Resource.GROUP, group_id)
         groups.append(described)
     answer(call, request.header, DescribeGroupsResponse(groups=groups))
 

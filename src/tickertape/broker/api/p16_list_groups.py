@@ -10,6 +10,8 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may, may_cluster
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -27,6 +29,7 @@ def list_groups(broker: Broker, request: Request, call: Call) -> None:
     ask, _ = ListGroupsRequest.decode(request.frame, request.at, request.version)
     states = {state.lower() for state in ask.states_filter}
     types = {type_.lower() for type_ in ask.types_filter}
+    sees_all = may_cluster(broker, call, Operation.DESCRIBE)
     groups = [
         ListedGroup(
             group_id=group.group_id,
@@ -35,6 +38,8 @@ def list_groups(broker: Broker, request: Request, call: Call) -> None:
             group_type=_TYPE,
         )
         for group in broker.groups
-        if (not states or group.state.value.lower() in states) and (not types or _TYPE in types)
+        if (not states or group.state.value.lower() in states)
+        and (not types or _TYPE in types)
+        and (sees_all or may(broker, call, Operation.DESCRIBE, Resource.GROUP, group.group_id))
     ]
     answer(call, request.header, ListGroupsResponse(error_code=ErrorCode.NONE, groups=groups))

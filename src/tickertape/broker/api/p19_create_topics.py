@@ -25,6 +25,9 @@ from tickertape.broker.api.new_topics import (
     replication_refusal,
 )
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may, may_cluster
+from tickertape.broker.api.rights import refusal as denial
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
@@ -48,11 +51,17 @@ def create_topics(broker: Broker, request: Request, call: Call) -> None:
             twice = (ErrorCode.INVALID_REQUEST, f"topic {wanted.name!r} is named more than once")
             results[wanted.name] = _refused(wanted.name, twice)
         else:
-            results[wanted.name] = _create(broker, wanted, validate_only=ask.validate_only)
+            results[wanted.name] = _create(broker, call, wanted, validate_only=ask.validate_only)
     answer(call, request.header, CreateTopicsResponse(topics=list(results.values())))
 
 
-def _create(broker: Broker, wanted: CreatableTopic, *, validate_only: bool) -> CreatableTopicResult:
+def _create(
+    broker: Broker, call: Call, wanted: CreatableTopic, *, validate_only: bool
+) -> CreatableTopicResult:
+    create, name = Operation.CREATE, wanted.name
+    denied = denial(broker, call, create, Resource.TOPIC, name)
+    if denied is not None and not may_cluster(broker, call, create):
+        return _refused(name, denied)
     checked = _check(broker, wanted)
     if not isinstance(checked, NewTopic):
         return _refused(wanted.name, checked)
@@ -64,6 +73,14 @@ def _create(broker: Broker, wanted: CreatableTopic, *, validate_only: bool) -> C
             ).topic_id
         except StorageError as error:
             return _refused(wanted.name, (ErrorCode.KAFKA_STORAGE_ERROR, str(error)))
+    if not may(broker, call, Operation.DESCRIBE_CONFIGS, Resource.TOPIC, name):
+        return CreatableTopicResult(
+            name=name,
+            topic_id=topic_id,
+            error_message=None,
+            topic_config_error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+            configs=None,
+        )
     return CreatableTopicResult(
         name=checked.name,
         topic_id=topic_id,

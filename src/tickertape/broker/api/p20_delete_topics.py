@@ -9,9 +9,12 @@ Deviations. The broker's own topics cannot be deleted: INVALID_TOPIC_EXCEPTION.
 """
 
 from typing import Final
+from uuid import UUID
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may, refusal
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topic_ids import NO_TOPIC_ID
@@ -33,17 +36,25 @@ def delete_topics(broker: Broker, request: Request, call: Call) -> None:
     wanted = ask.topics
     if request.version < _FIRST_WITH_IDS:
         wanted = [DeleteTopicState(name=name) for name in ask.topic_names]
-    responses = [_delete(broker, state) for state in wanted]
+    responses = [_delete(broker, call, state) for state in wanted]
     answer(call, request.header, DeleteTopicsResponse(responses=responses))
 
 
-def _delete(broker: Broker, wanted: DeleteTopicState) -> DeletableTopicResult:
+def _delete(broker: Broker, call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:
+    if wanted.name is not None and wanted.topic_id == NO_TOPIC_ID:
+        denied = refusal(broker, call, Operation.DELETE, Resource.TOPIC, wanted.name)
+        if denied is not None:
+            return _refused(wanted.name, wanted.topic_id, denied)
     topic, error, message = _find(broker, wanted)
     result = DeletableTopicResult(
         name=wanted.name, topic_id=wanted.topic_id, error_code=error, error_message=message
     )
     if topic is None:
         return result
+    denied = refusal(broker, call, Operation.DELETE, Resource.TOPIC, topic.name)
+    if denied is not None:
+        known = may(broker, call, Operation.DESCRIBE, Resource.TOPIC, topic.name)
+        return _refused(topic.name if known else None, topic.topic_id, denied)
     result.name, result.topic_id = topic.name, topic.topic_id
     if topic.is_internal:
         result.error_code = ErrorCode.INVALID_TOPIC_EXCEPTION
@@ -55,6 +66,13 @@ def _delete(broker: Broker, wanted: DeleteTopicState) -> DeletableTopicResult:
         result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         result.error_message = str(failure)
     return result
+
+
+def _refused(name: str | None, topic_id: UUID, why: tuple[ErrorCode, str]) -> DeletableTopicResult:
+    error, message = why
+    return DeletableTopicResult(
+        name=name, topic_id=topic_id, error_code=error, error_message=message
+    )
 
 
 def _find(broker: Broker, wanted: DeleteTopicState) -> tuple[Topic | None, ErrorCode, str | None]:

@@ -12,6 +12,8 @@ Deviations. None known. timeoutMs is not needed: there are no followers to wait 
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import INTERNAL_TOPICS
@@ -28,14 +30,26 @@ from tickertape.wire.schema.delete_records import (
 def delete_records(broker: Broker, request: Request, call: Call) -> None:
     """Move each log start."""
     ask, _ = DeleteRecordsRequest.decode(request.frame, request.at, request.version)
+    denied = denied_topics(broker, call, Operation.DELETE, (topic.name for topic in ask.topics))
     topics = [
         DeleteRecordsTopicResult(
             name=topic.name,
-            partitions=[_delete(broker, topic.name, part) for part in topic.partitions],
+            partitions=[
+                _denied(part) if topic.name in denied else _delete(broker, topic.name, part)
+                for part in topic.partitions
+            ],
         )
         for topic in ask.topics
     ]
     answer(call, request.header, DeleteRecordsResponse(topics=topics))
+
+
+def _denied(part: DeleteRecordsPartition) -> DeleteRecordsPartitionResult:
+    return DeleteRecordsPartitionResult(
+        partition_index=part.partition_index,
+        low_watermark=-1,
+        error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+    )
 
 
 def _delete(

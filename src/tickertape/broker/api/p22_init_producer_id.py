@@ -20,6 +20,8 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer, fenced_before
+from tickertape.broker.api.rights import may, may_cluster, may_some
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.transaction import Owner
@@ -51,6 +53,10 @@ def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
     if (ask.producer_id == _NONE) != (ask.producer_epoch == _NONE):
         done(ErrorCode.INVALID_REQUEST, _NOBODY)
         return
+    denied = _denial(broker, call, ask.transactional_id)
+    if denied is not ErrorCode.NONE:
+        done(denied, _NOBODY)
+        return
     if ask.transactional_id is not None:
         expected = (ask.producer_id, ask.producer_epoch) if ask.producer_id != _NONE else None
         broker.transactions.init(ask.transactional_id, ask.transaction_timeout_ms, expected, done)
@@ -62,3 +68,15 @@ def init_producer_id(broker: Broker, request: Request, call: Call) -> None:
         done(ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY)
     else:
         done(ErrorCode.NONE, (producer_id, 0))
+
+
+def _denial(broker: Broker, call: Call, transactional_id: str | None) -> ErrorCode:
+    """Who has no transactional id needs the right to write to some topic, or IDEMPOTENT_WRITE."""
+    write = Operation.WRITE
+    if transactional_id is not None:
+        allowed = may(broker, call, write, Resource.TRANSACTIONAL_ID, transactional_id)
+        return ErrorCode.NONE if allowed else ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    allowed = may_cluster(broker, call, Operation.IDEMPOTENT_WRITE) or may_some(
+        broker, call, write, Resource.TOPIC
+    )
+    return ErrorCode.NONE if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED

@@ -11,6 +11,8 @@ Deviations. None known.
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -26,14 +28,25 @@ from tickertape.wire.schema.offset_for_leader_epoch import (
 def offset_for_leader_epoch(broker: Broker, request: Request, call: Call) -> None:
     """Look up each epoch."""
     ask, _ = OffsetForLeaderEpochRequest.decode(request.frame, request.at, request.version)
+    denied = denied_topics(broker, call, Operation.DESCRIBE, (topic.topic for topic in ask.topics))
     topics = [
         OffsetForLeaderTopicResult(
             topic=topic.topic,
-            partitions=[_look_up(broker, topic.topic, part) for part in topic.partitions],
+            partitions=[
+                _denied(part) if topic.topic in denied else _look_up(broker, topic.topic, part)
+                for part in topic.partitions
+            ],
         )
         for topic in ask.topics
     ]
     answer(call, request.header, OffsetForLeaderEpochResponse(topics=topics))
+
+
+def _denied(part: OffsetForLeaderPartition) -> EpochEndOffset:
+    error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return EpochEndOffset(
+        partition=part.partition, leader_epoch=-1, end_offset=-1, error_code=error
+    )
 
 
 def _look_up(broker: Broker, topic: str, part: OffsetForLeaderPartition) -> EpochEndOffset:

@@ -11,6 +11,8 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer, fenced_before
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -31,7 +33,14 @@ def add_partitions_to_txn(broker: Broker, request: Request, call: Call) -> None:
     wanted = [
         (topic.name, index) for topic in ask.v3_and_below_topics for index in topic.partitions
     ]
-    unknown = {where for where in wanted if not broker.topics.has(*where)}
+    denied = denied_topics(broker, call, Operation.WRITE, (name for name, _ in wanted))
+    faults = {
+        where: ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if where[0] in denied
+        else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        for where in wanted
+        if where[0] in denied or not broker.topics.has(*where)
+    }
 
     def done(outcome: ErrorCode) -> None:
         error = fenced_before(_FIRST_FENCED, outcome, header.api_version)
@@ -41,9 +50,7 @@ def add_partitions_to_txn(broker: Broker, request: Request, call: Call) -> None:
                 results_by_partition=[
                     AddPartitionsToTxnPartitionResult(
                         partition_index=index,
-                        partition_error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                        if (topic.name, index) in unknown
-                        else error,
+                        partition_error_code=faults.get((topic.name, index), error),
                     )
                     for index in topic.partitions
                 ],
@@ -52,8 +59,13 @@ def add_partitions_to_txn(broker: Broker, request: Request, call: Call) -> None:
         ]
         answer(call, header, AddPartitionsToTxnResponse(results_by_topic_v3_and_below=topics))
 
-    if unknown:
+    transactional_id = ask.v3_and_below_transactional_id
+    if not may(broker, call, Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id):
+        faults.clear()
+        done(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        return
+    if faults:
         done(ErrorCode.OPERATION_NOT_ATTEMPTED)
         return
     owner = (ask.v3_and_below_producer_id, ask.v3_and_below_producer_epoch)
-    broker.transactions.add(ask.v3_and_below_transactional_id, owner, wanted, done)
+    broker.transactions.add(transactional_id, owner, wanted, done)

@@ -11,6 +11,8 @@ Deviations. None known.
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer, fenced_before
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import OFFSETS_TOPIC
@@ -32,6 +34,12 @@ def add_offsets_to_txn(broker: Broker, request: Request, call: Call) -> None:
         error = fenced_before(_FIRST_FENCED, outcome, header.api_version)
         answer(call, header, AddOffsetsToTxnResponse(error_code=error))
 
+    if not may(broker, call, Operation.WRITE, Resource.TRANSACTIONAL_ID, ask.transactional_id):
+        done(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        return
+    if not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        done(ErrorCode.GROUP_AUTHORIZATION_FAILED)
+        return
     try:
         where = (OFFSETS_TOPIC, broker.groups.place_of(ask.group_id))
     except StorageError:

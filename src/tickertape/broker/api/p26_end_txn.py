@@ -15,6 +15,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer, fenced_before
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.transaction import Owner
@@ -36,6 +38,9 @@ def end_txn(broker: Broker, request: Request, call: Call) -> None:
         response = EndTxnResponse(error_code=error, producer_id=producer_id, producer_epoch=epoch)
         answer(call, header, response)
 
+    if not may(broker, call, Operation.WRITE, Resource.TRANSACTIONAL_ID, ask.transactional_id):
+        done(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        return
     owner = (ask.producer_id, ask.producer_epoch)
     end = broker.transactions.end_v2 if request.version >= _FIRST_V2 else broker.transactions.end
     end(ask.transactional_id, owner, done, commit=ask.committed)

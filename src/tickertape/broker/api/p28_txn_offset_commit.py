@@ -16,6 +16,8 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.groups import Membership, coordinator_error
@@ -39,7 +41,7 @@ def txn_offset_commit(broker: Broker, request: Request, call: Call) -> None:
     """Check, store, and answer when it is durable."""
     header = request.header
     ask, _ = TxnOffsetCommitRequest.decode(request.frame, request.at, request.version)
-    error = _group_refusal(broker, ask)
+    error = _denial(broker, call, ask) or _group_refusal(broker, ask)
     if error is not ErrorCode.NONE or header.api_version < _FIRST_IMPLICIT:
         _commit(broker, header, call, ask, error)
         return
@@ -63,10 +65,12 @@ def _commit(
     now_ms = broker.clock.now_ms()
     offsets: dict[TopicIndex, Committed] = {}
     errors: dict[TopicIndex, ErrorCode] = {}
+    denied = denied_topics(broker, call, Operation.READ, (topic.name for topic in ask.topics))
     for topic in ask.topics:
+        forbidden = ErrorCode.TOPIC_AUTHORIZATION_FAILED if topic.name in denied else ErrorCode.NONE
         for part in topic.partitions:
             where = (topic.name, part.partition_index)
-            error = refusal or _fault(broker, where, part)
+            error = refusal or forbidden or _fault(broker, where, part)
             if error:
                 errors[where] = error
             else:
@@ -81,6 +85,15 @@ def _commit(
         broker.groups.commit_in_transaction(ask.group_id, owner, offsets, done)
     else:
         done(ErrorCode.NONE)
+
+
+def _denial(broker: Broker, call: Call, ask: TxnOffsetCommitRequest) -> ErrorCode:
+    """Whether the client may not do this at all."""
+    if not may(broker, call, Operation.WRITE, Resource.TRANSACTIONAL_ID, ask.transactional_id):
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    if not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
+    return ErrorCode.NONE
 
 
 def _group_refusal(broker: Broker, ask: TxnOffsetCommitRequest) -> ErrorCode:

@@ -10,7 +10,12 @@ Versions. 3 types and meanings (KIP-569), 4 flexible.
 Deviations. There are no broker loggers, groups or client metrics to describe: INVALID_REQUEST.
 """
 
-from tickertape.broker.api.config_changes import BROKER, TOPIC, not_this_broker
+from tickertape.broker.api.config_changes import (
+    BROKER,
+    TOPIC,
+    config_denial,
+    not_this_broker,
+)
 from tickertape.broker.api.described_configs import (
     DescribedConfig,
     broker_configs_of,
@@ -18,6 +23,7 @@ from tickertape.broker.api.described_configs import (
 )
 from tickertape.broker.api.new_topics import Refusal
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import name_fault
@@ -35,18 +41,20 @@ from tickertape.wire.schema.describe_configs import (
 def describe_configs(broker: Broker, request: Request, call: Call) -> None:
     """Describe each resource."""
     ask, _ = DescribeConfigsRequest.decode(request.frame, request.at, request.version)
-    results = [_described(broker, resource, ask) for resource in ask.resources]
+    results = [_described(broker, call, resource, ask) for resource in ask.resources]
     answer(call, request.header, DescribeConfigsResponse(results=results))
 
 
 def _described(
-    broker: Broker, resource: DescribeConfigsResource, ask: DescribeConfigsRequest
+    broker: Broker, call: Call, resource: DescribeConfigsResource, ask: DescribeConfigsRequest
 ) -> DescribeConfigsResult:
-    found = _configs(broker, resource.resource_type, resource.resource_name)
+    kind, name = resource.resource_type, resource.resource_name
+    denied = config_denial(broker, call, Operation.DESCRIBE_CONFIGS, (kind, name))
+    found = denied or _configs(broker, kind, name)
     result = DescribeConfigsResult(
         error_message=None,
-        resource_type=resource.resource_type,
-        resource_name=resource.resource_name,
+        resource_type=kind,
+        resource_name=name,
     )
     if isinstance(found, tuple):
         result.error_code, result.error_message = found

@@ -29,7 +29,7 @@ from tickertape.wire.schema.alter_configs import (
 def alter_configs(broker: Broker, request: Request, call: Call) -> None:
     """Replace each resource's configs."""
     ask, _ = AlterConfigsRequest.decode(request.frame, request.at, request.version)
-    outcomes = refusals(broker, ask.resources, _replaced, validate_only=ask.validate_only)
+    outcomes = refusals(broker, call, ask.resources, _replaced, validate_only=ask.validate_only)
     responses = []
     for resource, refusal in zip(ask.resources, outcomes, strict=True):
         error, message = refusal or (ErrorCode.NONE, None)

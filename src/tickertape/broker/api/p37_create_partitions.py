@@ -14,6 +14,8 @@ from collections import Counter
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.new_topics import Refusal, partitions_refusal
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import refusal as denial
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import Topic
@@ -38,7 +40,9 @@ def create_partitions(broker: Broker, request: Request, call: Call) -> None:
             f"topic {wanted.name!r} is named more than once",
         )
         if named[wanted.name] == 1:
-            refusal = _grow(broker, wanted, validate_only=ask.validate_only)
+            refusal = denial(broker, call, Operation.ALTER, Resource.TOPIC, wanted.name) or _grow(
+                broker, wanted, validate_only=ask.validate_only
+            )
         error, message = refusal or (ErrorCode.NONE, None)
         results[wanted.name] = CreatePartitionsTopicResult(
             name=wanted.name, error_code=error, error_message=message

@@ -12,6 +12,8 @@ Deviations. None known.
 from functools import partial
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.groups import coordinator_error
@@ -22,7 +24,9 @@ from tickertape.wire.schema.delete_groups import (
     DeleteGroupsResponse,
 )
 
-_OWN = frozenset({ErrorCode.GROUP_ID_NOT_FOUND, ErrorCode.NON_EMPTY_GROUP})
+_OWN = frozenset(
+    {ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.GROUP_ID_NOT_FOUND, ErrorCode.NON_EMPTY_GROUP}
+)
 
 
 def delete_groups(broker: Broker, request: Request, call: Call) -> None:
@@ -43,4 +47,7 @@ def delete_groups(broker: Broker, request: Request, call: Call) -> None:
     if not group_ids:
         answer(call, header, DeleteGroupsResponse(results=[]))
     for group_id in group_ids:
+        if not may(broker, call, Operation.DELETE, Resource.GROUP, group_id):
+            settle(group_id, ErrorCode.GROUP_AUTHORIZATION_FAILED)
+            continue
         broker.groups.delete(group_id, partial(settle, group_id))

@@ -49,7 +49,7 @@ def incremental_alter_configs(broker: Broker, request: Request, call: Call) -> N
                 return refusal
         return configs
 
-    outcomes = refusals(broker, ask.resources, changed, validate_only=ask.validate_only)
+    outcomes = refusals(broker, call, ask.resources, changed, validate_only=ask.validate_only)
     responses = []
     for resource, refusal in zip(ask.resources, outcomes, strict=True):
         error, message = refusal or (ErrorCode.NONE, None)

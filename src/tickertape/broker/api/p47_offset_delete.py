@@ -10,6 +10,8 @@ Deviations. None known.
 """
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.group import Group
@@ -29,6 +31,10 @@ def offset_delete(broker: Broker, request: Request, call: Call) -> None:
     """Delete the offsets that may go."""
     ask, _ = OffsetDeleteRequest.decode(request.frame, request.at, request.version)
     header = request.header
+    if not may(broker, call, Operation.DELETE, Resource.GROUP, ask.group_id):
+        error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+        answer(call, header, OffsetDeleteResponse(error_code=error))
+        return
     group = broker.groups.find(ask.group_id)
     if group is None:
         refused = ErrorCode.GROUP_ID_NOT_FOUND
@@ -37,8 +43,11 @@ def offset_delete(broker: Broker, request: Request, call: Call) -> None:
     if group.members and not is_consumer_group(group):
         answer(call, header, OffsetDeleteResponse(error_code=ErrorCode.NON_EMPTY_GROUP))
         return
+    denied = denied_topics(broker, call, Operation.READ, (topic.name for topic in ask.topics))
     errors = {
-        (topic.name, part.partition_index): _fault(broker, group, topic.name, part.partition_index)
+        (topic.name, part.partition_index): ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if topic.name in denied
+        else _fault(broker, group, topic.name, part.partition_index)
         for topic in ask.topics
         for part in topic.partitions
     }

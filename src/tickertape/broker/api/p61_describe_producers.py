@@ -10,6 +10,8 @@ Deviations. None known.
 
 from tickertape.base.errors import StorageError
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import denied_topics
+from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.wire.error_codes import ErrorCode
@@ -25,14 +27,23 @@ from tickertape.wire.schema.describe_producers import (
 def describe_producers(broker: Broker, request: Request, call: Call) -> None:
     """List the producers of each partition."""
     ask, _ = DescribeProducersRequest.decode(request.frame, request.at, request.version)
+    denied = denied_topics(broker, call, Operation.READ, (topic.name for topic in ask.topics))
     topics = [
         TopicResponse(
             name=topic.name,
-            partitions=[_described(broker, topic.name, index) for index in topic.partition_indexes],
+            partitions=[
+                _denied(index) if topic.name in denied else _described(broker, topic.name, index)
+                for index in topic.partition_indexes
+            ],
         )
         for topic in ask.topics
     ]
     answer(call, request.header, DescribeProducersResponse(topics=topics))
+
+
+def _denied(index: int) -> PartitionResponse:
+    error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return PartitionResponse(partition_index=index, error_code=error)
 
 
 def _described(broker: Broker, name: str, index: int) -> PartitionResponse:

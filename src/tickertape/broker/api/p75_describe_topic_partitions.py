@@ -12,6 +12,8 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
+from tickertape.broker.api.rights import may, operations
+from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.topics import Topic, name_fault
@@ -25,15 +27,18 @@ from tickertape.wire.schema.describe_topic_partitions import (
 )
 
 _PARTITIONS_MAX: Final = 2_000  # max.request.partition.size.limit
-# Bits are Kafka's AclOperation codes: read 3, write 4, create 5, delete 6, alter 7, describe 8,
-# describe configs 10, alter configs 11.
-_OPERATIONS: Final = sum(1 << code for code in (3, 4, 5, 6, 7, 8, 10, 11))
 
 
 def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> None:
     """Describe a page of partitions."""
     ask, _ = DescribeTopicPartitionsRequest.decode(request.frame, request.at, request.version)
-    names = {topic.name for topic in ask.topics} or {topic.name for topic in broker.topics}
+    named = {topic.name for topic in ask.topics}
+    names = {
+        name
+        for name in named or {topic.name for topic in broker.topics}
+        if may(broker, call, Operation.DESCRIBE, Resource.TOPIC, name)
+    }
+    denied = named - names
     cursor = ask.cursor
     if cursor is not None:
         names = {name for name in names if name >= cursor.topic_name}
@@ -51,12 +56,19 @@ def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> N
             response.topics.append(_absent(name))
             continue
         described = _described(broker, topic, first, room)
+        described.topic_authorized_operations = operations(broker, call, Resource.TOPIC, name)
         response.topics.append(described)
         room -= len(described.partitions)
         following = first + len(described.partitions)
         if following < len(topic.partitions):
             response.next_cursor = ResponseCursor(topic_name=name, partition_index=following)
             break
+    response.topics += [
+        DescribeTopicPartitionsResponseTopic(
+            name=name, error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        )
+        for name in sorted(denied)
+    ]
     answer(call, request.header, response)
 
 
@@ -78,7 +90,6 @@ def _described(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
-        topic_authorized_operations=_OPERATIONS,
         partitions=[
             DescribeTopicPartitionsResponsePartition(
                 partition_index=index,
