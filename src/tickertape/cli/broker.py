@@ -29,6 +29,8 @@ from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.server import Ready, ServerSettings, World, serve
 from tickertape.cli import roster
 from tickertape.cli.broker_users import add_user
+from tickertape.cli.dump import dump
+from tickertape.cli.fsck import fsck
 from tickertape.cli.logs import start_logging
 from tickertape.config.properties import Entry, read_properties
 
@@ -62,6 +64,10 @@ _output = click.option(
 @click.group()
 def broker() -> None:
     """The embedded broker: start it, ask how it is, stop it."""
+
+
+broker.add_command(dump)
+broker.add_command(fsck)
 
 
 @broker.command(short_help="Start a broker with Kafka's server.properties.")

@@ -1,0 +1,81 @@
+"""What a record of ``__consumer_offsets`` or ``__transaction_state`` says, spelled out to be read.
+
+Key and value are shown as Kafka's DumpLogSegments decoders show them: the version, and the fields
+of the message of that version. Kinds that this broker does not write are named by their version.
+"""
+
+from typing import Any, Final
+
+from tickertape.broker.state.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
+from tickertape.broker.state.transaction import State
+from tickertape.wire.message import Fields, Message
+from tickertape.wire.primitives import DecodeError
+from tickertape.wire.records import Record
+from tickertape.wire.schema.offsets_topic import (
+    GroupMetadataKey,
+    GroupMetadataValue,
+    OffsetCommitKey,
+    OffsetCommitValue,
+)
+from tickertape.wire.schema.transactions_topic import TransactionLogKey, TransactionLogValue
+
+_KINDS: Final[dict[str, dict[int, tuple[type[Message], type[Message]]]]] = {
+    OFFSETS_TOPIC: {
+        0: (OffsetCommitKey, OffsetCommitValue),
+        1: (OffsetCommitKey, OffsetCommitValue),
+        2: (GroupMetadataKey, GroupMetadataValue),
+    },
+    TRANSACTIONS_TOPIC: {0: (TransactionLogKey, TransactionLogValue)},
+}
+"""Topic -> version of the key -> what key and value are."""
+
+
+def explain(topic: str, record: Record) -> dict[str, Any] | None:
+    """Key and value in words; None if ``topic`` is not one of the broker's own.
+
+    DecodeError if the record is not what it claims to be.
+    """
+    kinds = _KINDS.get(topic)
+    if kinds is None or record.key is None:
+        return None
+    version, body = _unversioned(record.key)
+    kind = kinds.get(version)
+    if kind is None:
+        return {"key": {"type": version}, "value": None}
+    key, _ = kind[0].decode(body, 0, version)
+    shown: dict[str, Any] = {"key": {"type": version, "data": plain(key)}, "value": None}
+    if record.value is not None:
+        value_version, stored = _unversioned(record.value)
+        value, _ = kind[1].decode(stored, 0, value_version)
+        shown["value"] = {"version": value_version, "data": plain(value)}
+        if isinstance(value, TransactionLogValue):
+            shown["value"]["data"]["transaction_status_name"] = _state_name(value)
+    return shown
+
+
+def plain(fields: Fields) -> dict[str, Any]:
+    """A message as dicts, lists and scalars; bytes in hex."""
+    return {name: _plain(getattr(fields, name)) for name in fields.__slots__}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Fields):
+        return plain(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    return value
+
+
+def _state_name(value: TransactionLogValue) -> str:
+    try:
+        return State(value.transaction_status).name
+    except ValueError:
+        return "unknown"
+
+
+def _unversioned(stored: bytes) -> tuple[int, memoryview]:
+    if len(stored) < 2:
+        raise DecodeError(f"a key or value of {len(stored)} bytes has no version; want at least 2")
+    return int.from_bytes(stored[:2], "big", signed=True), memoryview(stored)[2:]
