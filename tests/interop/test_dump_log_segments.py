@@ -1,9 +1,15 @@
-"""Kafka's own DumpLogSegments reads the files that a broker leaves behind, ours like its own."""
+"""Kafka's own DumpLogSegments reads the files that a broker leaves behind, ours like its own.
 
+And `tape broker dump` shows of the same files, of either broker, what DumpLogSegments shows.
+"""
+
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -158,3 +164,136 @@ def test_the_transaction_log_is_kafkas(left_behind: Path) -> None:
     assert len(lines) == 7, out[-2000:]  # Empty; twice Ongoing, Prepare and Complete
     assert TRANSACTED in "".join(lines)
     assert "isvalid: false" not in out
+
+
+def tape_dump(files: list[Path], *options: str) -> list[dict[str, Any]]:
+    tape = Path(sys.executable).parent / "tape"
+    command: list[str | Path] = [tape, "broker", "dump", *files, "-o", "jsonl", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fields(line: str) -> dict[str, str]:
+    """``name: value`` pairs as Kafka's tool prints them."""
+    return dict(re.findall(r"(\w+): (\S+)", line))
+
+
+BATCH_FIELDS = {
+    "baseOffset": "base_offset",
+    "lastOffset": "last_offset",
+    "count": "count",
+    "baseSequence": "base_sequence",
+    "lastSequence": "last_sequence",
+    "producerId": "producer_id",
+    "producerEpoch": "producer_epoch",
+    "partitionLeaderEpoch": "partition_leader_epoch",
+    "isTransactional": "is_transactional",
+    "isControl": "is_control",
+    "position": "position",
+    "CreateTime": "max_timestamp",
+    "size": "size",
+    "magic": "magic",
+    "compresscodec": "codec",
+    "crc": "crc",
+    "isvalid": "is_valid",
+}
+
+
+@pytest.mark.parametrize("topic", [TOPIC, TRANSACTED, "__consumer_offsets", "__transaction_state"])
+def test_tape_broker_dump_shows_the_same_batches(left_behind: Path, topic: str) -> None:
+    logs = [file for file in files_of(left_behind, ".log", topic=topic) if file.stat().st_size]
+    theirs = [fields(line) for line in dump(logs).splitlines() if line.startswith("baseOffset:")]
+    ours = tape_dump(logs)
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        shown = {
+            their: str(one[our]).replace("True", "true").replace("False", "false")
+            for their, our in BATCH_FIELDS.items()
+        }
+        assert shown == {name: other[name] for name in BATCH_FIELDS}
+
+
+def test_tape_broker_dump_shows_the_same_records(left_behind: Path) -> None:
+    (log, *_) = files_of(left_behind, ".log")
+    out = dump([log], "--deep-iteration", "--print-data-log")
+    theirs = [fields(line) for line in out.splitlines() if line.startswith("| offset:")]
+    ours = [record for batch in tape_dump([log], "--deep") for record in batch["records"]]
+    assert len(ours) == len(theirs) > 1000
+    for one, other in zip(ours, theirs, strict=True):
+        assert (str(one["offset"]), str(one["timestamp"])) == (other["offset"], other["CreateTime"])
+        assert (str(len(one["key"])), one["key"]) == (other["keySize"], other["key"])
+        assert one["headers"] == [["n", {"value": one["key"]}]]
+
+
+def test_tape_broker_dump_shows_the_same_indexes(left_behind: Path) -> None:
+    for suffix, names in (
+        (".index", ("offset", "position")),
+        (".timeindex", ("timestamp", "offset")),
+    ):
+        indexes = files_of(left_behind, suffix)
+        theirs = [fields(line) for line in dump(indexes).splitlines() if line.startswith(names[0])]
+        ours = tape_dump(indexes)
+        assert [tuple(str(one[name]) for name in names) for one in ours] == [
+            tuple(other[name] for name in names) for other in theirs
+        ]
+        assert ours
+
+
+def test_tape_broker_dump_shows_the_same_producers_and_aborted_transactions(
+    left_behind: Path,
+) -> None:
+    snapshots = files_of(left_behind, ".snapshot")
+    theirs = [fields(line) for line in dump(snapshots).splitlines() if "producerId:" in line]
+    ours = tape_dump(snapshots)
+    keys = {
+        "producerId": "producer_id",
+        "producerEpoch": "producer_epoch",
+        "lastSequence": "last_sequence",
+        "lastOffset": "last_offset",
+    }
+    assert ours
+    assert [{their: str(one[our]) for their, our in keys.items()} for one in ours] == [
+        {name: other[name].rstrip(",") for name in keys} for other in theirs
+    ]
+    (aborted,) = tape_dump(files_of(left_behind, ".txnindex", topic=TRANSACTED))
+    assert (aborted["first_offset"], aborted["last_offset"]) == (0, 1)
+
+
+def test_tape_broker_dump_decodes_groups_and_transactions(left_behind: Path) -> None:
+    logs = [
+        file
+        for topic in ("__consumer_offsets", "__transaction_state")
+        for file in files_of(left_behind, ".log", topic=topic)
+        if file.stat().st_size
+    ]
+    decoded = [
+        record["decoded"]
+        for batch in tape_dump(logs, "--deep")
+        for record in batch.get("records", ())
+    ]
+    offsets = [
+        one["value"]["data"]["offset"]
+        for one in decoded
+        if one["key"]["data"].get("group") == GROUP and "topic" in one["key"]["data"]
+    ]
+    assert offsets == [COMMITTED]
+    states = [
+        one["value"]["data"]["transaction_status_name"]
+        for one in decoded
+        if one["key"]["data"].get("transactional_id") == TRANSACTIONAL_ID
+    ]
+    assert states[0] == "EMPTY"
+    assert states[-1] == "COMPLETE_COMMIT"
+
+
+def test_fsck_finds_nothing_where_dump_log_segments_finds_nothing(left_behind: Path) -> None:
+    if not (left_behind / "topics.json").exists():
+        pytest.skip("Apache Kafka keeps its topics elsewhere")
+    tape = Path(sys.executable).parent / "tape"
+    command: list[str | Path] = [tape, "broker", "fsck", left_behind, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert (found["problems"], found["remarks"]) == ([], [])
+    assert found["records"] > len(CODECS) * PER_CODEC

@@ -1,6 +1,8 @@
 """Metrics, health and logs of a broker process under real traffic."""
 
 import json
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,3 +111,51 @@ def test_every_line_of_the_log_is_an_object_from_the_first_to_the_last(
     messages = [line["message"] for line in lines]
     assert any(message.startswith("ready on 127.0.0.1:") for message in messages)
     assert messages[-1] == "stopped"
+
+
+def fsck(broker: Tickertape, *options: str) -> "subprocess.CompletedProcess[str]":
+    tape = Path(sys.executable).parent / "tape"
+    return subprocess.run(
+        [tape, "broker", "fsck", broker.data_dir, *options],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_fsck_refuses_a_running_broker_and_repairs_a_torn_tail(own_broker: Tickertape) -> None:
+    topic = create_topic(own_broker.bootstrap, "ticks")
+    producer = Producer({"bootstrap.servers": own_broker.bootstrap})
+    for value in ("kept", "torn"):
+        producer.produce(topic, value)
+        assert producer.flush(PATIENCE_S) == 0
+    refused = fsck(own_broker)
+    assert refused.returncode == 1
+    assert f"in use by process {own_broker.pid}" in refused.stderr
+    own_broker.kill()
+    assert fsck(own_broker).returncode == 0, "a kill is no damage"
+    (log,) = (own_broker.data_dir / f"{topic}-0").glob("*.log")
+    log.write_bytes(log.read_bytes()[:-3])
+    before = log.read_bytes()
+    found = fsck(own_broker, "-o", "json")
+    assert found.returncode == 3
+    (problem,) = json.loads(found.stdout)["problems"]
+    assert (problem["kind"], problem["path"]) == ("torn", str(log))
+    assert log.read_bytes() == before, "checking changes nothing"
+    repaired = fsck(own_broker, "--repair")
+    assert repaired.returncode == 0, repaired.stdout
+    assert f"recovered {topic}-0: ends at offset 1; cut " in repaired.stdout
+    own_broker.start()
+    read = Consumer(
+        {
+            "bootstrap.servers": own_broker.bootstrap,
+            "group.id": "g",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    read.subscribe([topic])
+    message = read.poll(PATIENCE_S)
+    assert message is not None
+    assert message.value() == b"kept"
+    read.close()

@@ -109,7 +109,8 @@ class PartitionCheck:
         yield from self._checkpoint_of_epochs()
         bases = names.offsets_of(listed, names.LOG)
         if not bases:
-            yield Problem("missing", self._folder, "there is no segment")
+            text = "there is no segment"
+            yield Problem("missing", self._folder, text, is_remark=not self._expected.closed)
             return
         self.contents.start = self.contents.end = bases[0]
         self._log_start = read_offset(bytes(self._fs.read(self._path(names.LOG_START)) or b"")) or 0
