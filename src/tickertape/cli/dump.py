@@ -19,7 +19,7 @@ _PROBLEMS: Final = 3
 _ROWS_AT_ONCE: Final = 500  # are aligned with each other
 
 
-@click.command(short_help="Show what is in a log, an index, a snapshot...")
+@click.command(short_help="Show what is in a segment, index or snapshot.")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )

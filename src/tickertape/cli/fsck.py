@@ -84,6 +84,7 @@ def _recover(directory: Path) -> list[dict[str, Any]]:
         OsFileSystem,
         SystemClock,
         SystemRng,
+        Threads,
     )
     from tickertape.broker.state.broker import Broker  # noqa: PLC0415  # as above
     from tickertape.broker.state.settings import BrokerSettings  # noqa: PLC0415  # as above
@@ -93,7 +94,14 @@ def _recover(directory: Path) -> list[dict[str, Any]]:
     meta = read_meta_properties(fs, data_dir)
     take_clean_mark(fs, data_dir)
     settings = BrokerSettings(node_id=meta.node_id if meta is not None else 1)
-    core = Broker(fs=fs, clock=SystemClock(), rng=SystemRng(), settings=settings, data_dir=data_dir)
+    core = Broker(
+        fs=fs,
+        clock=SystemClock(),
+        rng=SystemRng(),
+        workers=Threads(1),
+        settings=settings,
+        data_dir=data_dir,
+    )
     report = core.start()
     for log in core.dirty():
         ticket = log.begin_sync()

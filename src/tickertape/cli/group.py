@@ -42,7 +42,7 @@ def list_(bootstrap: str, output: str, **client: Any) -> None:  # noqa: ANN401  
     show(output, "group.list", {"groups": found}, (["GROUP", "STATE"], rows))
 
 
-@group.command()
+@group.command(short_help="Offsets and lag, members, or state of a group.")
 @click.option("-g", "--group", "name", required=True)
 @click.option("--members", "view", flag_value="members", help="Who is in it.")
 @click.option("--state", "view", flag_value="state", help="Coordinator, strategy and state.")

@@ -38,7 +38,7 @@ def list_(bootstrap: str, output: str, **client: Any) -> None:  # noqa: ANN401  
     show(output, "topic.list", {"topics": found}, (["TOPIC", "PARTITIONS"], rows))
 
 
-@topic.command()
+@topic.command(short_help="Partitions, leaders, replicas, own configs.")
 @click.option("-t", "--topic", "names", multiple=True, help="Without it: every topic.")
 @bootstrap_option
 @client_options
@@ -171,7 +171,7 @@ def delete(
     show(output, "topic.delete", document, (["TOPIC", "OUTCOME"], rows))
 
 
-@topic.command()
+@topic.command(short_help="First and next offset of each partition.")
 @topic_option
 @click.option(
     "--time",
