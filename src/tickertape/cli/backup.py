@@ -11,6 +11,7 @@ import click
 from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock, SystemRng
 from tickertape.cli.run_report import advice, finding_line, named_only
+from tickertape.config.client_security import to_librdkafka
 from tickertape.config.properties import last_wins, read_properties
 from tickertape.connect.s3.runs import spelled
 from tickertape.connect.s3.verify import Report, verify
@@ -82,7 +83,7 @@ def _verified(store: ObjectStore, given: dict[str, Any]) -> Report:
     if given["command_config"]:
         path = given["command_config"]
         entries = last_wins(read_properties(path.read_bytes(), str(path)))
-        kafka = {key: entry.value for key, entry in entries.items()}
+        kafka = to_librdkafka({key: entry.value for key, entry in entries.items()})
     with TopicWitness(bootstrap, topic, clock=SystemClock(), kafka=kafka) as witness:
         return verify(store, topic, witness=witness, **wanted)
 

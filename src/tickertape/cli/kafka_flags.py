@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tickertape.base.errors import MisuseError, PeerError
 from tickertape.base.ports import Clock
+from tickertape.config.client_security import to_librdkafka
 from tickertape.config.properties import last_wins, read_properties
 
 Client = TypeVar("Client")
@@ -77,7 +78,10 @@ def known_pairs(given: Sequence[str], flag: str, known: Mapping[str, str]) -> di
 
 
 def client_properties(files: Sequence[Path], given: Sequence[str], flag: str) -> dict[str, str]:
-    """Client properties from files, and from the command line, which wins."""
+    """Client properties from files, and from the command line, which wins; in librdkafka's words.
+
+    Security may be said in Java's: see config.client_security.
+    """
     found: dict[str, str] = {}
     for path in files:
         try:
@@ -85,7 +89,7 @@ def client_properties(files: Sequence[Path], given: Sequence[str], flag: str) ->
         except OSError as error:
             raise MisuseError(f"{path}: {error.strerror}") from error
         found |= {key: entry.value for key, entry in entries.items()}
-    return found | pairs(given, flag)
+    return to_librdkafka(found | pairs(given, flag))
 
 
 def make_client(factory: Callable[[dict[str, Any]], Client], config: Mapping[str, Any]) -> Client:

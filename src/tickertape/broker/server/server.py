@@ -80,6 +80,14 @@ class Ready:
         """What a client on this machine puts into bootstrap.servers."""
         return next(iter(self.addresses.values()))
 
+    @property
+    def announced(self) -> str:
+        """A listener that anybody on this machine may ask; else the first, with its protocol."""
+        for name, address in self.addresses.items():
+            if self.protocols[name] == "PLAINTEXT":
+                return address
+        return f"{next(iter(self.protocols.values()))}://{self.bootstrap}"
+
 
 def serve(settings: ServerSettings, world: World, on_ready: Callable[[Ready], None]) -> bool:
     """Run a broker until it is told to stop; True if it stopped cleanly.
@@ -134,7 +142,7 @@ async def _serve(settings: ServerSettings, world: World, on_ready: Callable[[Rea
             start_ms=world.clock.monotonic_ms() - began_ms,
             metrics_url=operations.url if operations is not None else None,
         )
-        lock.announce(ready.bootstrap)
+        lock.announce(ready.announced)
         on_ready(ready)
         await stopping.wait()
         for server in servers:

@@ -4,12 +4,13 @@ What librdkafka knows under the same name passes as it is; what it spells differ
 what only the JVM has is dropped with a warning that names it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tickertape.base.errors import MisuseError
+from tickertape.config.client_security import JVM_ONLY as SECURITY_JVM_ONLY
+from tickertape.config.client_security import to_librdkafka
 from tickertape.connect.s3.settings import SinkSettings
 
 RENAMED: Final[dict[str, str]] = {
@@ -31,17 +32,13 @@ FIXED: Final[dict[str, str]] = {
     "partition.assignment.strategy": "",
 }
 JVM_ONLY_PREFIXES: Final = ("metric", "interceptor.", "key.deserializer", "value.deserializer")
-JVM_ONLY: Final = frozenset({
+JVM_ONLY: Final = SECURITY_JVM_ONLY | {
     "max.poll.records", "default.api.timeout.ms", "exclude.internal.topics", "client.dns.lookup",
-    "group.protocol", "group.remote.assignor", "auto.include.jmx.reporter", "security.providers",
-    "ssl.provider", "ssl.protocol", "ssl.enabled.protocols", "ssl.keymanager.algorithm",
-    "ssl.trustmanager.algorithm", "ssl.secure.random.implementation", "ssl.truststore.password",
-    "sasl.client.callback.handler.class", "sasl.login.class", "sasl.login.callback.handler.class",
+    "group.protocol", "group.remote.assignor", "auto.include.jmx.reporter",
     "socket.connection.setup.timeout.max.ms", "retry.backoff.max.ms", "metadata.recovery.strategy",
-})  # fmt: skip
+}  # fmt: skip
 # Java's consumers leave these out of patterns; librdkafka does so if told.
 _INTERNAL: Final = "^__consumer_offsets$,^__transaction_state$"
-_JAAS_OPTION = re.compile(r'\b(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _TUNING: Final[dict[str, str | int]] = {
     # Kafka says 45 s. A worker that was killed blocks its successor this long; one that was only
     # slow loses nothing but time, as it is fenced.
@@ -82,18 +79,19 @@ def consumer_config(settings: SinkSettings, task: int) -> ConsumerConfig:
         "client.id": f"connector-consumer-{settings.name}-{task}",
     }
     warnings: list[str] = []
+    kept: dict[str, str] = {}
     for name, value in java.items():
         if name in FIXED:
             if FIXED[name]:
                 warnings.append(f"consumer property {name}={value} has no effect: {FIXED[name]}")
         elif name in JVM_ONLY or name.startswith(JVM_ONLY_PREFIXES):
             warnings.append(f"consumer property {name} belongs to the Java client: no effect")
-        elif name == "sasl.jaas.config":
-            found.update(_jaas(value))
-        elif name.startswith("ssl.truststore"):
-            found.update(_truststore(name, value, java))
-        elif value.strip():
-            found[RENAMED.get(name, name)] = value.strip()
+        else:
+            kept[name] = value
+    translated = to_librdkafka(kept).items()
+    found |= {
+        RENAMED.get(name, name): text for name, value in translated if (text := value.strip())
+    }
     warnings += _assignment(java)
     if settings.tasks_max > 1 and "group.instance.id" in found:
         found["group.instance.id"] = f"{found['group.instance.id']}-{task}"  # one per member
@@ -135,27 +133,3 @@ def _assignment(java: Mapping[str, str]) -> list[str]:
         text = "we use range and roundrobin, which take all partitions back before giving any away"
         return [f"consumer property partition.assignment.strategy={wanted}: {text}"]
     return []
-
-
-def _jaas(value: str) -> dict[str, str]:
-    options = dict(_JAAS_OPTION.findall(value))
-    if options.keys() != {"username", "password"}:
-        raise MisuseError(
-            "consumer property sasl.jaas.config: want a PLAIN or SCRAM login module with"
-            ' username="..." and password="..."'
-        )
-    plain = {name: re.sub(r"\\(.)", r"\1", text) for name, text in options.items()}
-    return {"sasl.username": plain["username"], "sasl.password": plain["password"]}
-
-
-def _truststore(name: str, value: str, java: Mapping[str, str]) -> dict[str, str]:
-    if name == "ssl.truststore.type":
-        return {}
-    kind = java.get("ssl.truststore.type", "JKS").upper()
-    if kind != "PEM":
-        raise MisuseError(
-            f"consumer property {name}: a {kind} truststore needs a JVM. Export it to PEM and set"
-            " ssl.truststore.type=PEM with the PEM file as ssl.truststore.location"
-        )
-    option = "ssl.ca.pem" if name == "ssl.truststore.certificates" else "ssl.ca.location"
-    return {option: value.strip()}
