@@ -27,6 +27,8 @@ _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER: Final = _XERIAL_MAGIC + b"\x00\x00\x00\x01" * 2
 _XERIAL_BLOCK: Final = 32 * 1024
 _GZIP_WINDOW: Final = 31
+_GZIP_PIECE_MIN: Final = 256
+_GZIP_PIECE_MAX: Final = 1024 * 1024
 _FIRST_GUESS_MIN: Final = 64 * 1024
 _BLOCK_SIZE: Final = Struct(">i")
 # Magic, version 1 with independent blocks and no checksums, blocks up to 64 KiB, header checksum.
@@ -73,18 +75,25 @@ def _too_large(name: str, bytes_max: int) -> DecodeError:
 
 def _decompress_gzip(data: Buffer, bytes_max: int) -> bytes:
     out = bytearray()
-    rest: Buffer = data
-    while rest:
+    view = memoryview(data)
+    at = 0
+    while at < len(view):
         unpacker = zlib.decompressobj(wbits=_GZIP_WINDOW)
-        try:
-            out += unpacker.decompress(rest, bytes_max - len(out) + 1)
-        except zlib.error as error:
-            raise DecodeError(f"gzip data is damaged: {error}") from None
-        if len(out) > bytes_max:
-            raise _too_large("gzip", bytes_max)
-        if not unpacker.eof:
-            raise DecodeError(f"gzip data is cut short after {len(data)} bytes")
-        rest = unpacker.unused_data
+        size = _GZIP_PIECE_MIN
+        while not unpacker.eof:
+            # In pieces that grow: zlib copies what is left of the input at the end of every member,
+            # and a batch of 100 MB holds millions of empty ones.
+            piece = view[at : at + size]
+            if not piece:
+                raise DecodeError(f"gzip data is cut short after {len(data)} bytes")
+            try:
+                out += unpacker.decompress(piece, bytes_max - len(out) + 1)
+            except zlib.error as error:
+                raise DecodeError(f"gzip data is damaged: {error}") from None
+            if len(out) > bytes_max:
+                raise _too_large("gzip", bytes_max)
+            at += len(piece) - len(unpacker.unused_data)
+            size = min(4 * size, _GZIP_PIECE_MAX)
     return bytes(out)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 
 from tickertape.base.buffers import Buffer
 from tickertape.base.errors import MisuseError
-from tickertape.wire.primitives import BAD_BYTES, short
+from tickertape.wire.primitives import BAD_BYTES, DecodeError, short
 
 UNSET: Final[Any] = object()
 """Stands for "a fresh default" where the default is a list or a struct."""
@@ -63,6 +63,18 @@ class Message(Fields):
         except BAD_BYTES as error:
             raise short(buf, at, error) from None
 
+    @classmethod
+    def decode_stored(cls, stored: bytes) -> tuple[Self, int]:
+        """What a record of an internal topic holds, behind two bytes of version; and that version.
+
+        DecodeError if the bytes are not such a message, or of a version that we do not know.
+        """
+        version, body = split_version(stored)
+        first, last = cls.VERSIONS
+        if not first <= version <= last:
+            raise DecodeError(f"stored {cls.__name__} of version {version}, want {first} to {last}")
+        return cls.decode(body, 0, version)[0], version
+
     def encode(self, version: int) -> bytes:
         """The bytes of this version. MisuseError if there is no such version."""
         self._check(version)
@@ -75,3 +87,10 @@ class Message(Fields):
         first, last = cls.VERSIONS
         if not first <= version <= last:
             raise MisuseError(f"{cls.__name__} has versions {first} to {last}, got {version}")
+
+
+def split_version(stored: bytes) -> tuple[int, memoryview]:
+    """The version that a stored key or value begins with, and the rest. DecodeError if neither."""
+    if len(stored) < 2:
+        raise DecodeError(f"a key or value of {len(stored)} bytes has no version; want at least 2")
+    return int.from_bytes(stored[:2], "big", signed=True), memoryview(stored)[2:]

@@ -62,6 +62,15 @@ def test_a_version_that_does_not_exist_is_misuse() -> None:
             HeartbeatRequest.decode(b"", 0, version)
 
 
+def test_what_is_stored_names_its_version() -> None:
+    value = HeartbeatRequest(group_id="g", member_id="m", generation_id=3)
+    stored = b"\0\1" + value.encode(1)
+    assert HeartbeatRequest.decode_stored(stored) == (value, 1)
+    for damaged in (b"\0\x05" + value.encode(1), b"\xff\xff", b"\0", b"", stored[:-1]):
+        with pytest.raises(DecodeError):
+            HeartbeatRequest.decode_stored(damaged)
+
+
 def test_fields_that_a_version_lacks_are_left_out_and_come_back_as_defaults() -> None:
     full = JoinGroupRequest(group_id="g", rebalance_timeout_ms=9, reason="r", group_instance_id="i")
     old, _ = JoinGroupRequest.decode(full.encode(0), 0, 0)

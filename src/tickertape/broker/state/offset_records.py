@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from tickertape.broker.state.group import Group
 from tickertape.broker.state.group_types import Member
-from tickertape.wire.primitives import DecodeError
+from tickertape.wire.message import split_version
 from tickertape.wire.records import Record
 from tickertape.wire.schema.offsets_topic import (
     GroupMetadataKey,
@@ -140,7 +140,7 @@ def read_changes(records: Iterable[Record]) -> Iterable[Change]:
     for record in records:
         if record.key is None:
             continue
-        version, key = _unversioned(record.key)
+        version, key = split_version(record.key)
         if version in {0, OFFSET_KEY_VERSION}:
             yield _read_offset(key, version, record.value)
         elif version == GROUP_KEY_VERSION:
@@ -151,8 +151,7 @@ def _read_offset(key: memoryview, version: int, value: bytes | None) -> OffsetCh
     where, _ = OffsetCommitKey.decode(key, 0, version)
     committed = None
     if value is not None:
-        value_version, body = _unversioned(value)
-        stored, _ = OffsetCommitValue.decode(body, 0, value_version)
+        stored, value_version = OffsetCommitValue.decode_stored(value)
         committed = Committed(
             stored.offset,
             stored.leader_epoch,
@@ -167,8 +166,7 @@ def _read_group(key: memoryview, version: int, value: bytes | None) -> GroupChan
     where, _ = GroupMetadataKey.decode(key, 0, version)
     if value is None:
         return GroupChange(where.group, None)
-    value_version, body = _unversioned(value)
-    stored, _ = GroupMetadataValue.decode(body, 0, value_version)
+    stored, value_version = GroupMetadataValue.decode_stored(value)
     members = [
         Member(
             member_id=member.member_id,
@@ -203,9 +201,3 @@ def _group_key(group_id: str) -> bytes:
 
 def _versioned(version: int, body: bytes) -> bytes:
     return version.to_bytes(2, "big") + body
-
-
-def _unversioned(data: bytes) -> tuple[int, memoryview]:
-    if len(data) < 2:
-        raise DecodeError(f"a key or value of {len(data)} bytes has no version; want at least 2")
-    return int.from_bytes(data[:2], "big", signed=True), memoryview(data)[2:]

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from tickertape.broker.state.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from tickertape.broker.state.transaction import State
-from tickertape.wire.message import Fields, Message
-from tickertape.wire.primitives import DecodeError
+from tickertape.wire.message import Fields, Message, split_version
 from tickertape.wire.records import Record
 from tickertape.wire.schema.offsets_topic import (
     GroupMetadataKey,
@@ -38,15 +37,14 @@ def explain(topic: str, record: Record) -> dict[str, Any] | None:
     kinds = _KINDS.get(topic)
     if kinds is None or record.key is None:
         return None
-    version, body = _unversioned(record.key)
+    version, body = split_version(record.key)
     kind = kinds.get(version)
     if kind is None:
         return {"key": {"type": version}, "value": None}
     key, _ = kind[0].decode(body, 0, version)
     shown: dict[str, Any] = {"key": {"type": version, "data": plain(key)}, "value": None}
     if record.value is not None:
-        value_version, stored = _unversioned(record.value)
-        value, _ = kind[1].decode(stored, 0, value_version)
+        value, value_version = kind[1].decode_stored(record.value)
         shown["value"] = {"version": value_version, "data": plain(value)}
         if isinstance(value, TransactionLogValue):
             shown["value"]["data"]["transaction_status_name"] = _state_name(value)
@@ -73,9 +71,3 @@ def _state_name(value: TransactionLogValue) -> str:
         return State(value.transaction_status).name
     except ValueError:
         return "unknown"
-
-
-def _unversioned(stored: bytes) -> tuple[int, memoryview]:
-    if len(stored) < 2:
-        raise DecodeError(f"a key or value of {len(stored)} bytes has no version; want at least 2")
-    return int.from_bytes(stored[:2], "big", signed=True), memoryview(stored)[2:]

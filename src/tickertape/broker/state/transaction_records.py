@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tickertape.broker.state.transaction import State, Transaction
+from tickertape.wire.message import split_version
 from tickertape.wire.primitives import DecodeError
 from tickertape.wire.records import Record
 from tickertape.wire.schema.transactions_topic import (
@@ -57,7 +58,7 @@ def read_transactions(records: Iterable[Record]) -> Iterator[tuple[str, Transact
     for record in records:
         if record.key is None:
             continue
-        version, body = _unversioned(record.key)
+        version, body = split_version(record.key)
         if version != KEY_VERSION:
             continue
         key, _ = TransactionLogKey.decode(body, 0, version)
@@ -68,8 +69,7 @@ def read_transactions(records: Iterable[Record]) -> Iterator[tuple[str, Transact
 
 
 def _read(transactional_id: str, stored: bytes) -> Transaction:
-    version, body = _unversioned(stored)
-    value, _ = TransactionLogValue.decode(body, 0, version)
+    value, _ = TransactionLogValue.decode_stored(stored)
     if value.transaction_status not in set(State):
         raise DecodeError(f"{transactional_id!r}: status {value.transaction_status}, want 0 to 7")
     return Transaction(
@@ -94,9 +94,3 @@ def _read(transactional_id: str, stored: bytes) -> Transaction:
 
 def _versioned(version: int, body: bytes) -> bytes:
     return version.to_bytes(2, "big") + body
-
-
-def _unversioned(data: bytes) -> tuple[int, memoryview]:
-    if len(data) < 2:
-        raise DecodeError(f"a key or value of {len(data)} bytes has no version; want at least 2")
-    return int.from_bytes(data[:2], "big", signed=True), memoryview(data)[2:]
