@@ -3,6 +3,7 @@
 Every failure is a ClusterError: one line with what was asked and what the cluster said.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,11 +22,16 @@ from confluent_kafka import admin as _typed
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from tickertape.base.errors import TapeError
+from tickertape.base.world import SystemClock
 from tickertape.cli.kafka_flags import client_properties, make_client
 
 _kafka: Any = _typed  # most of its classes are not exported to type checkers
 _PATIENCE_S: Final = 30.0
 _REACH_S: Final = 10.0  # for the first question: is there a cluster at all
+_PAUSE_S: Final = 0.2
+_STARTING: Final = frozenset(
+    {"COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS"}
+)
 _TOPIC_SOURCE: Final = 1  # the topic itself says so
 SOURCES: Final = {
     1: "DYNAMIC_TOPIC_CONFIG",
@@ -175,9 +181,24 @@ class Cluster:
         return sorted(listed.valid, key=lambda group: str(group.group_id))
 
     def group(self, group_id: str) -> Any:  # noqa: ANN401  # librdkafka's class is untyped
-        """One group, of a class of librdkafka; one that nobody knows is Dead."""
-        described = self._admin.describe_consumer_groups([group_id], request_timeout=_PATIENCE_S)
-        return _settled(f"group {group_id}", described[group_id])
+        """One group, of a class of librdkafka; None if nobody knows it.
+
+        A coordinator that is just starting, as at a cluster's first group, is asked again.
+        """
+        clock = SystemClock()
+        until_ms = clock.monotonic_ms() + round(_REACH_S * 1000)
+        while True:
+            asked = self._admin.describe_consumer_groups([group_id], request_timeout=_PATIENCE_S)
+            try:
+                found = _settled(f"group {group_id}", asked[group_id])
+            except ClusterError as error:
+                if error.code == "GROUP_ID_NOT_FOUND":
+                    return None
+                if error.code not in _STARTING or clock.monotonic_ms() >= until_ms:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return None if found.state.name == "DEAD" else found
 
     def committed(self, group_id: str) -> dict[Place, int]:
         """All offsets that the group has committed."""

@@ -7,7 +7,7 @@ import click
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock
-from tickertape.cli.cluster import Cluster, Place, client_options
+from tickertape.cli.cluster import Cluster, ClusterError, Place, client_options
 from tickertape.cli.kafka_flags import bootstrap_option
 from tickertape.cli.resets import require_inactive, scope, targets
 from tickertape.cli.tables import output_option, show
@@ -112,18 +112,22 @@ def reset_offsets(name: str, bootstrap: str, output: str, **wish: Any) -> None: 
 @bootstrap_option
 @client_options
 @output_option
-def delete(names: tuple[str, ...], bootstrap: str, output: str, **client: Any) -> None:  # noqa: ANN401  # click's options by name
+def delete(names: tuple[str, ...], bootstrap: str, output: str, **client: Any) -> int:  # noqa: ANN401  # click's options by name
     """Delete groups without members, with their offsets."""
     cluster = Cluster(bootstrap, **client)
+    outcomes = {}
     for name in names:
-        cluster.delete_group(name)
-    document = {"groups": [{"group": name, "outcome": "deleted"} for name in names]}
-    show(
-        output,
-        "group.delete",
-        document,
-        (["GROUP", "OUTCOME"], [[name, "deleted"] for name in names]),
-    )
+        try:
+            cluster.delete_group(name)
+        except ClusterError as error:
+            click.echo(f"tape: {error}", err=True)
+            outcomes[name] = "failed"
+        else:
+            outcomes[name] = "deleted"
+    document = {"groups": [{"group": name, "outcome": what} for name, what in outcomes.items()]}
+    rows = [[name, what] for name, what in outcomes.items()]
+    show(output, "group.delete", document, (["GROUP", "OUTCOME"], rows))
+    return 1 if "failed" in outcomes.values() else 0
 
 
 # -- what Kafka's own tool shows too ---------------------------------------------------------
@@ -137,7 +141,7 @@ def state_name(state: Any) -> str:  # noqa: ANN401  # librdkafka's enum
 def described(cluster: Cluster, name: str, view: str) -> list[list[object]]:
     """The rows of one view of a group. MisuseError if nobody knows it."""
     found = cluster.group(name)
-    if found.state.name == "DEAD":
+    if found is None:
         raise MisuseError(f"Consumer group '{name}' does not exist.")
     members = [] if found.members is None else found.members
     if view == "members":

@@ -25,7 +25,6 @@ SCENARIOS: Final = (
     "by_duration",
     "shift_by",
 )
-_RESETTABLE: Final = frozenset({"EMPTY", "DEAD"})
 
 
 def scope(cluster: Cluster, group: str, topics: Sequence[str], *, every: bool) -> list[Place]:
@@ -47,8 +46,9 @@ def scope(cluster: Cluster, group: str, topics: Sequence[str], *, every: bool) -
 
 def require_inactive(cluster: Cluster, group: str) -> None:
     """MisuseError while the group has members: they would go on from where they are."""
-    state = cluster.group(group).state.name
-    if state not in _RESETTABLE:
+    found = cluster.group(group)
+    state = "EMPTY" if found is None else found.state.name  # offsets may be set before a group is
+    if state != "EMPTY":
         raise MisuseError(
             f"Assignments can only be reset if the group '{group}' is inactive, "
             f"but the current state is {state.title().replace('_', '')}."

@@ -153,7 +153,7 @@ def alter(topic: str, bootstrap: str, output: str, files: Any, given: Any, **wis
 @output_option
 def delete(
     names: tuple[str, ...], if_exists: bool, bootstrap: str, output: str, **client: Any  # noqa: ANN401, FBT001  # click's options by name
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Delete topics with all their records."""
     cluster = Cluster(bootstrap, **client)
     outcomes = {}
@@ -161,14 +161,16 @@ def delete(
         try:
             cluster.delete_topic(name)
         except ClusterError as error:
-            if not (if_exists and error.code == "UNKNOWN_TOPIC_OR_PART"):
-                raise
             outcomes[name] = "absent"
+            if not (if_exists and error.code == "UNKNOWN_TOPIC_OR_PART"):
+                click.echo(f"tape: {error}", err=True)
+                outcomes[name] = "failed"
         else:
             outcomes[name] = "deleted"
     document = {"topics": [{"topic": name, "outcome": what} for name, what in outcomes.items()]}
     rows = [[name, what] for name, what in outcomes.items()]
     show(output, "topic.delete", document, (["TOPIC", "OUTCOME"], rows))
+    return 1 if "failed" in outcomes.values() else 0
 
 
 @topic.command(short_help="First and next offset of each partition.")
