@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
@@ -29,14 +28,15 @@ from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock
 from tickertape.cli.kafka_flags import (
     REACH_MS,
-    Aliased,
     Complaints,
     bootstrap_option,
     client_properties,
+    console_client_options,
     known_pairs,
     make_client,
     reach,
     topic_option,
+    words_option,
 )
 
 _FORMATTER: Final = {
@@ -78,34 +78,10 @@ _PASSING: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}  # noqa:
     show_default=True,
     help="read_uncommitted: also records of transactions that are open or aborted.",
 )
-@click.option(
-    "--property",
-    "formatter",
-    cls=Aliased,
-    aliases=("--formatter-property",),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help=f"How records are shown: {', '.join(_FORMATTER)}.",
+@words_option(
+    "formatter", "--formatter-property", f"How records are shown: {', '.join(_FORMATTER)}."
 )
-@click.option(
-    "-X",
-    "--consumer-property",
-    "given",
-    cls=Aliased,
-    aliases=("--command-property",),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A property of the Kafka client (librdkafka's names), such as fetch.min.bytes=1000.",
-)
-@click.option(
-    "--consumer.config",
-    "files",
-    cls=Aliased,
-    aliases=("--command-config",),
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A file of such properties.",
-)
+@console_client_options("consumer", "fetch.min.bytes=1000")
 def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by name
     """Print the records of a topic.
 

@@ -57,6 +57,46 @@ bootstrap_option: Final = click.option(
 topic_option: Final = click.option("-t", "--topic", required=True, help="The topic.")
 
 
+def console_client_options(kind: str, example: str) -> Callable[[Decorated], Decorated]:
+    """``-X`` and the file of properties of a console tool's "producer" or "consumer"."""
+
+    def add(command: Decorated) -> Decorated:
+        command = click.option(
+            f"--{kind}.config",
+            "files",
+            cls=Aliased,
+            aliases=("--command-config",),
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A file of such properties.",
+        )(command)
+        return click.option(
+            "-X",
+            f"--{kind}-property",
+            "given",
+            cls=Aliased,
+            aliases=("--command-property",),
+            multiple=True,
+            metavar="KEY=VALUE",
+            help=f"A property of the Kafka client (librdkafka's names), such as {example}.",
+        )(command)
+
+    return add
+
+
+def words_option(name: str, alias: str, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002  # click's word
+    """``--property KEY=VALUE``: how the tool reads or shows records."""
+    return click.option(
+        "--property",
+        name,
+        cls=Aliased,
+        aliases=(alias,),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=help,
+    )
+
+
 def pairs(given: Sequence[str], flag: str) -> dict[str, str]:
     """``key=value`` arguments as a dict. A usage error names the flag."""
     found: dict[str, str] = {}

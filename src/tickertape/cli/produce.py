@@ -6,7 +6,6 @@ exit code 1 if one was refused, or if no broker answers at the start.
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import click
@@ -15,14 +14,15 @@ from confluent_kafka import KafkaError, Message, Producer
 from tickertape.base.world import SystemClock
 from tickertape.cli.kafka_flags import (
     REACH_MS,
-    Aliased,
     Complaints,
     bootstrap_option,
     client_properties,
+    console_client_options,
     known_pairs,
     make_client,
     reach,
     topic_option,
+    words_option,
 )
 
 _READER: Final = {"parse.key": "false", "key.separator": "\t", "null.marker": ""}
@@ -40,34 +40,10 @@ _properties = "--property"
 @topic_option
 @bootstrap_option
 @click.option("-k", "--key-separator", help="Each line is KEY SEPARATOR VALUE.")
-@click.option(
-    "--property",
-    "reader",
-    cls=Aliased,
-    aliases=("--reader-property",),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="How lines are read: parse.key, key.separator, null.marker.",
+@words_option(
+    "reader", "--reader-property", "How lines are read: parse.key, key.separator, null.marker."
 )
-@click.option(
-    "-X",
-    "--producer-property",
-    "given",
-    cls=Aliased,
-    aliases=("--command-property",),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A property of the Kafka client (librdkafka's names), such as linger.ms=50.",
-)
-@click.option(
-    "--producer.config",
-    "files",
-    cls=Aliased,
-    aliases=("--command-config",),
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A file of such properties.",
-)
+@console_client_options("producer", "linger.ms=50")
 @click.option("-z", "--compression-codec", help="none, gzip, snappy, lz4 or zstd.  [default: none]")
 def produce(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by name
     """Send each line of standard input as a record.

@@ -39,7 +39,7 @@ from tickertape.connect.s3.verify import Report, verify
 from tickertape.connect.s3.witness import TopicWitness
 from tickertape.connect.topic_reader import TopicError, TopicReader
 from tickertape.objects.open import open_store
-from tickertape.objects.store import ObjectStore
+from tickertape.objects.store import ObjectStore, ObjectStoreError
 
 _LOOK_S: Final = 0.1
 _LOOK_MS: Final = 100
@@ -49,6 +49,8 @@ _REACH_S: Final = 10.0  # for the first answer of a cluster
 _ANSWER_S: Final = 30.0
 _TOPICS_DIR: Final = "topics"
 _BAD_ROWS_SHOWN: Final = 5
+_LAKE_MS: Final = 60_000
+_LAKE_PAUSE_S: Final = 2.0
 _RESUME: Final = "run the same command again to resume"
 Answer = TypeVar("Answer")
 
@@ -181,7 +183,8 @@ class Job:
 
     def _check_lake(self) -> None:
         """Before anything is started: a bucket that is not there will not come by waiting."""
-        for warning in self._store().check():
+        warnings = reach_store(self._store(), self._clock, self._console.status, self._pause)
+        for warning in warnings:
             self._console.say(f"WARNING: {warning}")
 
     def _start_broker(self) -> str:
@@ -321,8 +324,10 @@ class Job:
         start = Kept(lambda: self._spawn_worker("--once"), self._console.say, finite=True)
         last = self._keeper.keep(start)
         while not last.finished():
-            # It may have to wait for the cluster: say what it says.
-            self._console.status(f"storing the rest: {last.last_line().strip()}")
+            # It may have to wait for the cluster: say what it says, but for its description.
+            said = last.last_line()
+            if said and not said.startswith(" "):
+                self._console.status(f"storing the rest: {said}")
             self._pause(_LOOK_S)
 
     def _prove(self, bootstrap: str) -> tuple[Report, int]:
@@ -382,3 +387,24 @@ class Job:
         self._console.status(
             f"{sent:,} rows sent, {acked:,} acknowledged, {min(done, 1.0):.0%} of the file"
         )
+
+
+def reach_store(
+    store: ObjectStore,
+    clock: Clock,
+    status: Callable[[str], None],
+    pause: Callable[[float], None],
+) -> tuple[str, ...]:
+    """The warnings of the store's check; an outage of up to a minute is waited out.
+
+    ObjectStoreError if it lasts longer, or if waiting cannot mend it.
+    """
+    until_ms = clock.monotonic_ms() + _LAKE_MS
+    while True:
+        try:
+            return store.check()
+        except ObjectStoreError as error:
+            if not error.retriable or clock.monotonic_ms() >= until_ms:
+                raise
+            status(f"waiting for the lake: {error}")
+        pause(_LAKE_PAUSE_S)
