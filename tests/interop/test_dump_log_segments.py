@@ -48,6 +48,7 @@ def left_behind(
         broker.start()
         fill(broker.bootstrap, CODECS[3:])
         transact(broker.bootstrap)
+        convert(broker.bootstrap)
         broker.stop()
         yield broker.data_dir
     finally:
@@ -70,6 +71,18 @@ def commit(bootstrap: str) -> None:
     at = TopicPartition(TOPIC, 0, COMMITTED, metadata="a note")
     consumer.commit(offsets=[at], asynchronous=False)
     consumer.close()
+
+
+def convert(bootstrap: str) -> None:
+    """A topic for each codec, whatever the producer sends."""
+    for codec in CODECS:
+        wanted = "uncompressed" if codec == "none" else codec
+        create_topic(bootstrap, f"converted-{codec}", config={"compression.type": wanted})
+        for sent in CODECS:
+            producer = Producer({"bootstrap.servers": bootstrap, "compression.type": sent})
+            for n in range(100):
+                producer.produce(f"converted-{codec}", b"value-%d" % n * 100)
+            assert producer.flush(PATIENCE_S) == 0
 
 
 def transact(bootstrap: str) -> None:
@@ -117,6 +130,15 @@ def test_every_batch_is_valid_and_every_record_is_there(left_behind: Path) -> No
     assert epochs == sorted(epochs)
     assert epochs[-1] > epochs[0], "the kill raised the leader epoch"
     assert "Found" not in out, out[-2000:]
+
+
+def test_batches_that_the_broker_converted_are_read(left_behind: Path) -> None:
+    for codec in CODECS:
+        out = dump(files_of(left_behind, ".log", topic=f"converted-{codec}"), "--print-data-log")
+        assert set(re.findall(r"compresscodec: (\w+)", out)) == {codec}
+        payloads = re.findall(r"payload: (\S+)", out)
+        assert payloads == [f"value-{n}" * 100 for n in range(100)] * len(CODECS)
+        assert "isvalid: false" not in out
 
 
 @pytest.mark.parametrize("option", ["--index-sanity-check", "--verify-index-only"])

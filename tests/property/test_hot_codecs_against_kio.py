@@ -135,6 +135,7 @@ PRODUCED = st.builds(
     log_append_time_ms=st.integers(-1, 10**12),
     log_start_offset=I64,
     error_message=st.none() | TEXT,
+    record_errors=st.lists(st.tuples(I32, st.none() | TEXT), max_size=3).map(tuple),
 )
 
 
@@ -204,7 +205,12 @@ def kio_produce_response(version: int, response: ProduceResponse) -> Any:  # noq
             "log_append_time": None if time == -1 else EPOCH + dt.timedelta(milliseconds=time),
             "log_start_offset": one.log_start_offset,
             "error_message": one.error_message,
-            "record_errors": (),
+            "record_errors": tuple(
+                m.BatchIndexAndErrorMessage(batch_index=n, batch_index_error_message=text)
+                for n, text in one.record_errors
+            )
+            if version >= 8
+            else (),
         }
         fields["log_append_time_ms"] = time
         return m.PartitionProduceResponse(**{k: v for k, v in fields.items() if k in names})
@@ -234,6 +240,7 @@ def test_produce_response(version: int, response: ProduceResponse) -> None:
         for one in partitions:
             one.log_start_offset = one.log_start_offset if version >= 5 else -1
             one.error_message = one.error_message if version >= 8 else None
+            one.record_errors = one.record_errors if version >= 8 else ()
     assert again == response
 
 
@@ -245,7 +252,7 @@ def test_produce_response_cut_short(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", range(8, 13))
-def test_record_errors_and_tags_of_other_brokers_are_skipped(version: int) -> None:
+def test_record_errors_of_other_brokers_are_read(version: int) -> None:
     m = kio("produce", version, "response")
     errors = (m.BatchIndexAndErrorMessage(batch_index=3, batch_index_error_message="too old"),)
     theirs = m.PartitionProduceResponse(
@@ -255,7 +262,9 @@ def test_record_errors_and_tags_of_other_brokers_are_skipped(version: int) -> No
     topic = m.TopicProduceResponse(name="t", partition_responses=(theirs,))
     data = kio_bytes(m.ProduceResponse(responses=(topic,), throttle_time=ms(0)))
     again = p.read_produce_response(data, 0, version)
-    assert again.topics == [("t", [PartitionProduced(1, 87, error_message="no")])]
+    assert again.topics == [
+        ("t", [PartitionProduced(1, 87, error_message="no", record_errors=((3, "too old"),))])
+    ]
 
 
 # Fetch -------------------------------------------------------------------------------------------

@@ -51,6 +51,15 @@ def ratio(raw: str) -> float:
     return value
 
 
+def gzip_level(raw: str) -> int:
+    """``compression.gzip.level``."""
+    level = integer(-1, 9)(raw)
+    assert isinstance(level, int)
+    if level == 0:
+        raise ValueError("a whole number from 1 to 9, or -1")
+    return level
+
+
 def policies(raw: str) -> frozenset[str]:
     """``log.cleanup.policy``."""
     found = frozenset(word.lower() for word in words(raw))
@@ -116,6 +125,13 @@ _USED: Final = (
     Key(name="num.partitions", parse=integer(1, 10_000), default=1),
     Key(name="num.recovery.threads.per.data.dir", parse=integer(1, 1_000), default=16),
     Key(name="auto.create.topics.enable", parse=boolean, default=True),
+    Key(
+        name="compression.type",
+        parse=choice("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer", fold=True),
+        default="producer",
+    ),
+    Key(name="compression.gzip.level", parse=gzip_level, default=-1),
+    Key(name="compression.zstd.level", parse=integer(-131_072, 22), default=3),
     Key(name="message.max.bytes", parse=integer(0), default=1_048_588),
     Key(name="log.segment.bytes", parse=integer(14), default=1 << 30),
     Key(name="log.roll.ms", parse=integer(1, _LONG)),
@@ -173,7 +189,7 @@ _INERT: Final = {
     "broker.heartbeat.interval.ms": _NO_QUORUM,
     "broker.id.generation.enable": _NO_ZOOKEEPER,
     "broker.session.timeout.ms": _NO_QUORUM,
-    "compression.type": "batches are stored as the producer compressed them",
+    "compression.lz4.level": "lz4 packs at one level here",
     "control.plane.listener.name": _NO_QUORUM,
     "default.replication.factor": _ONE_NODE,
     "delete.topic.enable": "topics can always be deleted",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tickertape.base.errors import MisuseError
 
 _HOUR_MS = 3_600_000
-_FOREVER = (1 << 63) - 1
+FOREVER_MS = (1 << 63) - 1
+"""No limit, for a duration in ms."""
 
 INDEX_BYTES_MAX = 10 * 1024 * 1024
 """``segment.index.bytes``: a segment rolls when an index file would outgrow this."""
@@ -24,11 +25,14 @@ class LogConfig:
     max_message_bytes: int = 1_048_588
     cleanup_policy: Set[str] = frozenset({"delete"})
     message_timestamp_type: str = "CreateTime"
-    message_timestamp_before_max_ms: int = _FOREVER
+    message_timestamp_before_max_ms: int = FOREVER_MS
     message_timestamp_after_max_ms: int = _HOUR_MS
     delete_retention_ms: int = 24 * _HOUR_MS
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
+    compression_type: str = "producer"
+    compression_gzip_level: int = -1
+    compression_zstd_level: int = 3
     producer_id_expiration_ms: int = 24 * _HOUR_MS
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from tickertape.log.checkpoint import write_offset, write_topic_id
 from tickertape.log.cleaning import Cleaning
 from tickertape.log.compaction import CompactionJob
 from tickertape.log.config import LogConfig
+from tickertape.log.conversion import converted
 from tickertape.log.leader_epochs import write_leader_epochs
 from tickertape.log.lookup import newest_record, record_at_time
 from tickertape.log.producer_snapshot import write_snapshot, write_window
@@ -43,6 +44,7 @@ from tickertape.log.validate import (
     not_appended,
     refuse_bytes,
     refuse_produced,
+    refuse_size,
     refused,
     stamped,
 )
@@ -62,6 +64,7 @@ class PartitionLog:
     ) -> None:
         """Use ``open``."""
         self.folder = folder
+        self._name = folder.rpartition("/")[2]
         self.topic_id = topic_id
         self.failed: str | None = None
         self._fs = fs
@@ -188,7 +191,11 @@ class PartitionLog:
 
     def append(self, batch: memoryview, now_ms: int) -> AppendResult:
         """Append one client's batch; a transactional one may be written. Keeps no view of it."""
-        refusal = refuse_produced(batch, self._config, now_ms)
+        config = self._config
+        refusal = refuse_produced(batch, config, now_ms, self._name)
+        if refusal is None and config.compression_type != "producer":
+            batch = converted(batch, config)
+            refusal = refuse_size(len(batch), config)
         return refusal or self._append(batch, BATCH_HEADER.unpack_from(batch), now_ms)
 
     def append_internal(
@@ -306,7 +313,7 @@ class PartitionLog:
             self._active.remember(self._end, self._active.size)
         writes = self._writes[:]
         if recovery_point != self._recovery_point:
-            content = write_offset(self.folder.rpartition("/")[2], recovery_point)
+            content = write_offset(self._name, recovery_point)
             writes.append((self._path(names.RECOVERY_POINT), content))
         self._writes_stuck = False
         self._ticket = SyncTicket(
@@ -429,7 +436,7 @@ class PartitionLog:
 
     def _raise_log_start(self, offset: int) -> list[str]:
         """Say durably that it is gone, then delete. Raises StorageError."""
-        content = write_offset(self.folder.rpartition("/")[2], offset)
+        content = write_offset(self._name, offset)
         self._fs.write_atomic(self._path(names.LOG_START), content)
         self._log_start = offset
         self._producers.transactions.forget_below(offset)

@@ -14,6 +14,7 @@ class AppendResult(NamedTuple):
     """Offsets are -1 if ``error`` is not NONE; ``log_append_time_ms`` is -1 for CreateTime.
 
     A ``duplicate`` was in the log before: nothing was appended, the offsets are the first ones.
+    ``record_errors`` name the records to blame by their places in the batch, with a message each.
     """
 
     error: ErrorCode
@@ -22,6 +23,7 @@ class AppendResult(NamedTuple):
     log_append_time_ms: int = -1
     duplicate: bool = False
     message: str | None = None
+    record_errors: tuple[tuple[int, str], ...] = ()
 
 
 class ReadResult(NamedTuple):

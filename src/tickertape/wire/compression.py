@@ -29,6 +29,7 @@ _XERIAL_BLOCK: Final = 32 * 1024
 _GZIP_WINDOW: Final = 31
 _GZIP_PIECE_MIN: Final = 256
 _GZIP_PIECE_MAX: Final = 1024 * 1024
+_ZSTD_LEVEL: Final = 3
 _FIRST_GUESS_MIN: Final = 64 * 1024
 _BLOCK_SIZE: Final = Struct(">i")
 # Magic, version 1 with independent blocks and no checksums, blocks up to 64 KiB, header checksum.
@@ -38,19 +39,22 @@ _LZ4_STORED: Final = 1 << 31
 _LZ4_SIZE: Final = Struct("<I")
 
 
-def compress(codec: int, data: Buffer) -> bytes:
-    """``data`` as this codec's stream. MisuseError if there is no such codec."""
+def compress(codec: int, data: Buffer, level: int | None = None) -> bytes:
+    """``data`` as this codec's stream; ``level`` as Kafka counts it (KIP-390), for gzip and zstd.
+
+    MisuseError if there is no such codec.
+    """
     if codec == NONE:
         return bytes(data)
     if codec == GZIP:
-        packer = zlib.compressobj(wbits=_GZIP_WINDOW)
+        packer = zlib.compressobj(-1 if level is None else level, wbits=_GZIP_WINDOW)
         return packer.compress(data) + packer.flush()
     if codec == SNAPPY:
         return _compress_xerial(data)
     if codec == LZ4:
         return _compress_lz4(data)
     if codec == ZSTD:
-        return bytes(cramjam.zstd.compress(data))
+        return bytes(cramjam.zstd.compress(data, level=_ZSTD_LEVEL if level is None else level))
     raise MisuseError(f"got compression {codec}, want 0 to 4")
 
 

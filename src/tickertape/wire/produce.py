@@ -43,7 +43,6 @@ _I32: Final = Struct(">i")
 _INDEX_LENGTH: Final = Struct(">ii")
 _PRODUCED_V3: Final = Struct(">ihqq")
 _PRODUCED_V5: Final = Struct(">ihqqq")
-_NO_RECORD_ERRORS: Final = b"\0\0\0\0"
 _NO_RECORD_ERRORS_COMPACT: Final = b"\x01"
 
 TopicKey: TypeAlias = str | UUID
@@ -78,6 +77,8 @@ class PartitionProduced:
     log_append_time_ms: int = -1
     log_start_offset: int = -1
     error_message: str | None = None
+    record_errors: tuple[tuple[int, str | None], ...] = ()
+    """Places in the batch of the records to blame, with a message each; from v8 on."""
 
 
 @dataclass(slots=True)
@@ -243,7 +244,10 @@ def _write_produced_compact(out: bytearray, topics: _Produced) -> None:
             out += _PRODUCED_V5.pack(
                 one.index, one.error, one.base_offset, one.log_append_time_ms, one.log_start_offset
             )
-            out += _NO_RECORD_ERRORS_COMPACT
+            if one.record_errors:
+                _write_record_errors_compact(out, one.record_errors)
+            else:
+                out += _NO_RECORD_ERRORS_COMPACT
             write_compact_nullable_string(out, one.error_message)
             out.append(0)
         out.append(0)
@@ -259,12 +263,25 @@ def _write_produced(out: bytearray, topics: _Produced, version: int) -> None:
             if version >= _LOG_START_FROM:
                 out += one.log_start_offset.to_bytes(8, "big", signed=True)
             if version >= _ERRORS_FROM:
-                out += _NO_RECORD_ERRORS
+                out += _I32.pack(len(one.record_errors))
+                for place, message in one.record_errors:
+                    out += _I32.pack(place)
+                    write_nullable_string(out, message)
                 write_nullable_string(out, one.error_message)
 
 
+def _write_record_errors_compact(
+    out: bytearray, errors: tuple[tuple[int, str | None], ...]
+) -> None:
+    write_uvarint(out, len(errors) + 1)
+    for place, message in errors:
+        out += _I32.pack(place)
+        write_compact_nullable_string(out, message)
+        out.append(0)
+
+
 def read_produce_response(buf: Buffer, at: int, version: int) -> ProduceResponse:
-    """The response that begins at ``at``. DecodeError if damaged. Record errors are skipped."""
+    """The response that begins at ``at``. DecodeError if it is damaged."""
     try:
         if version >= FLEXIBLE_FROM:
             topics, at = _read_produced_compact(buf, at, version)
@@ -291,10 +308,14 @@ def _read_produced_compact(buf: Buffer, at: int, version: int) -> tuple[_Produce
         partitions = []
         for _ in range(count):
             one = PartitionProduced(*_PRODUCED_V5.unpack_from(buf, at))
-            errors, at = read_compact_count(buf, at + _PRODUCED_V5.size)
-            for _ in range(errors):
-                _, at = read_compact_nullable_string(buf, at + 4)
+            count_of_errors, at = read_compact_count(buf, at + _PRODUCED_V5.size)
+            errors = []
+            for _ in range(count_of_errors):
+                (place,) = _I32.unpack_from(buf, at)
+                message, at = read_compact_nullable_string(buf, at + 4)
                 at = skip_tags(buf, at)
+                errors.append((place, message))
+            one.record_errors = tuple(errors)
             one.error_message, at = read_compact_nullable_string(buf, at)
             at = skip_tags(buf, at)
             partitions.append(one)
@@ -315,14 +336,19 @@ def _read_produced(buf: Buffer, at: int, version: int) -> tuple[_Produced, int]:
             one = PartitionProduced(*form.unpack_from(buf, at))
             at += form.size
             if version >= _ERRORS_FROM:
-                one.error_message, at = _read_errors(buf, at)
+                at = _read_errors(buf, at, one)
             partitions.append(one)
         topics.append((name, partitions))
     return topics, at
 
 
-def _read_errors(buf: Buffer, at: int) -> tuple[str | None, int]:
+def _read_errors(buf: Buffer, at: int, one: PartitionProduced) -> int:
     count, at = read_count(buf, at)
+    errors = []
     for _ in range(count):
-        _, at = read_nullable_string(buf, at + 4)
-    return read_nullable_string(buf, at)
+        (place,) = _I32.unpack_from(buf, at)
+        message, at = read_nullable_string(buf, at + 4)
+        errors.append((place, message))
+    one.record_errors = tuple(errors)
+    one.error_message, at = read_nullable_string(buf, at)
+    return at

@@ -23,7 +23,11 @@ for the end of the last transaction, waits a second at most: CONCURRENT_TRANSACT
 which the partition knows nothing must begin with sequence 0. 13 has topics by id (KIP-516): an id
 that is not known is UNKNOWN_TOPIC_ID.
 
-Deviations. Errors name no single records (recordErrors stays empty).
+recordErrors (KIP-467, from version 8) name the records that have no key on a compacted topic
+(INVALID_RECORD) or a timestamp out of range (INVALID_TIMESTAMP).
+
+Deviations. At most 1,000 record errors are named. The largest timestamp that the batch's header
+claims is believed, so the records are looked at only where it, or the topic's configs, ask for it.
 """
 
 from struct import Struct
@@ -277,6 +281,7 @@ def _append(
         if partition.waiting:
             partition.settle()  # if the log has failed, nobody waits for it in vain
         _refuse(out, result.error, result.message)
+        out.record_errors = result.record_errors
         return None
     if not result.duplicate:
         partition.records_in += result.last_offset - result.base_offset + 1

@@ -7,8 +7,7 @@ assignments must name this broker. validateOnly checks everything and makes noth
 Versions. 4 defaults by -1 (KIP-464), 5 flexible and the topic's configs in the answer (KIP-525),
 7 topic id.
 
-Deviations. Refused configs: those that Kafka does not know either, and compression.type other
-than producer, as batches are stored as they came. timeoutMs is not needed: creation is immediate.
+Deviations. timeoutMs is not needed: creation is immediate.
 """
 
 from collections import Counter

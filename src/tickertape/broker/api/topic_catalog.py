@@ -28,16 +28,23 @@ TOPIC_CATALOG: Final[dict[str, TopicProperty]] = {
         ("log.cleanup.policy",),
     ),
     "compression.gzip.level": TopicProperty(
-        "int", _KEPT + "nothing is compressed again.", (), "-1"
+        "int",
+        "How dense gzip packs, where compression.type asks for it.",
+        ("compression.gzip.level",),
     ),
-    "compression.lz4.level": TopicProperty("int", _KEPT + "nothing is compressed again.", (), "9"),
+    "compression.lz4.level": TopicProperty(
+        "int", _KEPT + "lz4 packs at one level here.", ("compression.lz4.level",), "9"
+    ),
     "compression.type": TopicProperty(
         "string",
-        "producer: batches are stored as they were sent; no other value is served.",
+        "producer: batches are stored as they were sent. Else: in which codec they are stored.",
         ("compression.type",),
-        "producer",
     ),
-    "compression.zstd.level": TopicProperty("int", _KEPT + "nothing is compressed again.", (), "3"),
+    "compression.zstd.level": TopicProperty(
+        "int",
+        "How dense zstd packs, where compression.type asks for it.",
+        ("compression.zstd.level",),
+    ),
     "delete.retention.ms": TopicProperty(
         "long",
         "How long a tombstone can still be read after compaction has seen it.",

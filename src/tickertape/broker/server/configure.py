@@ -136,6 +136,9 @@ def _log(checked: Checked) -> LogConfig:
         delete_retention_ms=checked.number("log.cleaner.delete.retention.ms"),
         min_cleanable_dirty_ratio=cast(float, checked.values["log.cleaner.min.cleanable.ratio"]),
         min_compaction_lag_ms=checked.number("log.cleaner.min.compaction.lag.ms"),
+        compression_type=checked.text("compression.type"),
+        compression_gzip_level=checked.number("compression.gzip.level"),
+        compression_zstd_level=checked.number("compression.zstd.level"),
         producer_id_expiration_ms=checked.number("producer.id.expiration.ms"),
     )
 

@@ -1,9 +1,8 @@
 """The topic-level configs that a topic may be created with, and what they do to its log.
 
 Those in LOG_CONFIGS change the log. Those in KEPT_CONFIGS are accepted and kept, so that scripts
-written for a cluster run, and change nothing here: one node has no replicas to count, every
-acknowledged write is flushed already, and batches are stored as the producer compressed them (so
-``compression.type`` may only be ``producer``).
+written for a cluster run, and change nothing here: one node has no replicas to count, and every
+acknowledged write is flushed already.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -54,8 +53,18 @@ def _flag(text: str) -> bool:
     return _one_of("true", "false")(text) == "true"
 
 
+def _gzip_level(text: str) -> int:
+    level = _whole(-1, 9)(text)
+    if level == 0:
+        raise ValueError("want 1 to 9, or -1 for the default")
+    return level
+
+
 LOG_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "cleanup.policy": _policy,
+    "compression.gzip.level": _gzip_level,
+    "compression.type": _one_of("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
+    "compression.zstd.level": _whole(-131_072, 22),
     "delete.retention.ms": _whole(0, _LONG_MAX),
     "index.interval.bytes": _whole(0, _INT_MAX),
     "max.message.bytes": _whole(0, _INT_MAX),
@@ -70,10 +79,7 @@ LOG_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "segment.ms": _whole(1, _LONG_MAX),
 }
 KEPT_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "compression.gzip.level": _whole(-1, 9),
     "compression.lz4.level": _whole(1, 17),
-    "compression.type": _one_of("producer"),
-    "compression.zstd.level": _whole(-131_072, 22),
     "file.delete.delay.ms": _whole(0, _LONG_MAX),
     "flush.messages": _whole(1, _LONG_MAX),
     "flush.ms": _whole(0, _LONG_MAX),
