@@ -20,6 +20,7 @@ ELECT = "org.apache.kafka.tools.LeaderElectionCommand"
 MOVES = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 ACLS = "org.apache.kafka.tools.AclCommand"
 TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
+FEATURES = "org.apache.kafka.tools.FeatureCommand"
 CLUSTER = "org.apache.kafka.tools.ClusterTool"
 VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 
@@ -184,6 +185,63 @@ def test_the_producers_of_a_partition(target: Broker) -> None:
     heads, row = words(TRANSACTIONS, target, *where)
     assert heads[:4] == ["ProducerId", "ProducerEpoch", "LatestCoordinatorEpoch", "LastSequence"]
     assert (row[1], row[3], row[-1]) == ("0", "2", "None")
+
+
+def opened(target: Broker, topic: str) -> tuple[Producer, str]:
+    """A producer with an open transaction of two records, and its transactional id."""
+    name = unique("tx")
+    producer = Producer({"bootstrap.servers": target.bootstrap, "transactional.id": name})
+    producer.init_transactions(PATIENCE_S)
+    producer.begin_transaction()
+    for n in range(2):
+        producer.produce(topic, b"%d" % n, partition=0)
+    assert producer.flush(PATIENCE_S) == 0
+    return producer, name
+
+
+def row(found: list[list[str]]) -> dict[str, str]:
+    heads, cells = found
+    return dict(zip(heads, cells, strict=False))
+
+
+def test_an_open_transaction(target: Broker) -> None:
+    topic = create_topic(target.bootstrap, unique("tool"))
+    producer, name = opened(target, topic)
+    shown = row(words(TRANSACTIONS, target, "describe", "--transactional-id", name))
+    assert (shown["TransactionState"], shown["TopicPartitions"]) == ("Ongoing", f"{topic}-0")
+    assert [name, "1", shown["ProducerId"], "Ongoing"] in words(TRANSACTIONS, target, "list")
+    where = ["--topic", topic, "--partition", 0]
+    of_topic = row(words(TRANSACTIONS, target, "describe-producers", *where))
+    assert (of_topic["ProducerId"], of_topic["CurrentTransactionStartOffset"]) == (
+        shown["ProducerId"], "0",
+    )  # fmt: skip
+    hanging = ["find-hanging", "--broker-id", 1, "--max-transaction-timeout", 15]
+    assert len(lines(TRANSACTIONS, target, *hanging)) == 1  # the heads
+    assert lines(TRANSACTIONS, target, "abort", *where, "--start-offset", 0) == []
+    of_topic = row(words(TRANSACTIONS, target, "describe-producers", *where))
+    assert of_topic["CurrentTransactionStartOffset"] == "None"
+    producer.abort_transaction(PATIENCE_S)
+    shown = row(words(TRANSACTIONS, target, "describe", "--transactional-id", name))
+    assert shown["TransactionState"] == "CompleteAbort"
+    refused = run(TRANSACTIONS, target, "describe", "--transactional-id", unique("nobody"))
+    assert refused.returncode == 1
+    assert "the ID could not be found" in refused.stderr
+
+
+def test_features(target: Broker) -> None:
+    name = "transaction.version"
+    (shown,) = [each for each in words(FEATURES, target, "describe") if name in each]
+    assert shown[:8] == [
+        "Feature:", name, "SupportedMinVersion:", "0", "SupportedMaxVersion:", "2",
+        "FinalizedVersionLevel:", "2",
+    ]  # fmt: skip
+    down = lines(FEATURES, target, "downgrade", "--feature", f"{name}=1")
+    assert down == [f"{name} was downgraded to 1."]
+    refused = run(FEATURES, target, "upgrade", "--feature", f"{name}=9")
+    assert refused.returncode == 1
+    assert f"Could not upgrade {name} to 9." in refused.stdout
+    up = lines(FEATURES, target, "upgrade", "--feature", f"{name}=2")
+    assert up == [f"{name} was upgraded to 2."]
 
 
 def test_the_cluster_and_its_apis(target: Broker) -> None:

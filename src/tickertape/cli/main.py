@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "broker": "tickertape.cli.broker:broker",
     "topic": "tickertape.cli.topic:topic",
     "group": "tickertape.cli.group:group",
+    "txn": "tickertape.cli.txn:txn",
     "produce": "tickertape.cli.produce:produce",
     "consume": "tickertape.cli.consume:consume",
     "worker": "tickertape.cli.worker:worker",

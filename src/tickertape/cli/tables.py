@@ -1,4 +1,7 @@
-"""How admin commands print: aligned tables with headers that awk can use, or one JSON document."""
+"""How admin commands print: aligned tables with headers that awk can use, or JSON.
+
+One JSON document, or, where ``rows_option`` is used, one a line for each row.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +13,15 @@ output_option: Final = click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 
+rows_option: Final = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="jsonl: one document a row.",
+)
+
 
 def show(
     output: str,
@@ -17,9 +29,17 @@ def show(
     document: Mapping[str, Any],
     rows: tuple[Sequence[str], Sequence[Sequence[object]]],
 ) -> None:
-    """The document as JSON, or ``rows`` (headers, cells) as a table."""
+    """The document as JSON, or ``rows`` (headers, cells) as a table.
+
+    As jsonl, each entry of the document's one list by itself.
+    """
+    named = {"_schema": f"tape.{schema}/1"}
     if output == "json":
-        click.echo(json.dumps({"_schema": f"tape.{schema}/1", **document}, ensure_ascii=False))
+        click.echo(json.dumps({**named, **document}, ensure_ascii=False))
+    elif output == "jsonl":
+        (entries,) = (value for value in document.values() if isinstance(value, list))
+        for entry in entries:
+            click.echo(json.dumps({**named, **entry}, ensure_ascii=False))
     else:
         click.echo(table(*rows), nl=False)
 

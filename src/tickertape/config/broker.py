@@ -76,6 +76,17 @@ def authorizer(raw: str) -> str:
     return value
 
 
+def per_address(raw: str) -> dict[str, int]:
+    """``max.connections.per.ip.overrides``: address to number."""
+    found: dict[str, int] = {}
+    for item in words(raw):
+        address, _, number = item.rpartition(":")
+        if not address or not number.isdecimal():
+            raise ValueError("address:number, several with commas between")
+        found[address.strip("[]")] = int(number)
+    return found
+
+
 def principals(raw: str) -> tuple[str, ...]:
     """``super.users``: principals with semicolons between."""
     found = tuple(item for part in raw.split(";") if (item := part.strip()))
@@ -100,7 +111,7 @@ _CLEANER: Final = "the cleaner is one thread without a budget"
 _METRICS: Final = "metrics are read over HTTP, see tape.metrics.port"
 _NOT_SERVED: Final = "this broker serves TLS, SASL PLAIN and SCRAM only"
 _CLASSIC: Final = "this broker serves the classic group protocol only"
-_QUOTA: Final = "this broker has no quotas"
+_QUOTA: Final = "quotas have Kafka's default windows, and no callbacks"
 _TIERED: Final = "this broker has no tiered storage"
 
 _USED: Final = (
@@ -177,6 +188,8 @@ _USED: Final = (
     Key(name="group.max.size", parse=integer(1), default=_INT),
     Key(name="socket.request.max.bytes", parse=integer(1024), default=104_857_600),
     Key(name="max.connections", parse=integer(1), default=_INT),
+    Key(name="max.connections.per.ip", parse=integer(0), default=_INT),
+    Key(name="max.connections.per.ip.overrides", parse=per_address, default={}),
     Key(name="connections.max.idle.ms", parse=integer(1, _LONG), default=600_000),
     Key(name="authorizer.class.name", parse=authorizer, default=""),
     Key(name="super.users", parse=principals, default=()),
@@ -217,9 +230,7 @@ _INERT: Final = {
     "log.roll.jitter.hours": "one node rolls when it is due",
     "log.roll.jitter.ms": "one node rolls when it is due",
     "log.segment.delete.delay.ms": "old segments are deleted when nobody reads them",
-    "max.connection.creation.rate": _QUOTA,
-    "max.connections.per.ip": "max.connections bounds them all together",
-    "max.connections.per.ip.overrides": "max.connections bounds them all together",
+    "max.connection.creation.rate": "max.connections and max.connections.per.ip bound connections",
     "max.incremental.fetch.session.cache.slots": "every fetch is a full fetch",
     "min.insync.replicas": _ONE_NODE,
     "num.io.threads": _ONE_LOOP,

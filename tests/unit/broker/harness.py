@@ -1,5 +1,6 @@
 """A broker core in memory, talked to in encoded frames, as the shell would."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -52,6 +53,8 @@ class FakeCall:
         self.client_id: str | None = "tester"
         self.connection_id = 1
         self.session = Session()
+        self.throttle_ms = 0
+        self.on_gone: Callable[[], None] | None = None
         self.gone = False
         self.hung_up: str | None = None
         self.outcomes: list[tuple[str, Any]] = []

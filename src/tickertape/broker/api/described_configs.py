@@ -201,6 +201,8 @@ _USED: Final = {
     "log.roll.hours": "Default of the topics' segment.ms, unless log.roll.ms is set.",
     "log.roll.ms": "Default of the topics' segment.ms.",
     "max.connections": "How many connections are open at most.",
+    "max.connections.per.ip": "How many of them one address may have.",
+    "max.connections.per.ip.overrides": "The same for single addresses: address:number.",
     "node.id": "The number of this broker.",
     "num.recovery.threads.per.data.dir": "Threads that open and close logs.",
     "num.partitions": "How many partitions a topic gets if nobody says.",

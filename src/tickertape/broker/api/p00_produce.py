@@ -39,6 +39,7 @@ from tickertape.broker.api.rights import denied_topics, may
 from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.quotas import PRODUCER
 from tickertape.broker.state.topics import INTERNAL_TOPICS
 from tickertape.broker.state.transaction import TopicIndex
 from tickertape.broker.state.waits import Partition
@@ -90,6 +91,10 @@ def produce(broker: Broker, request: Request, call: Call) -> None:
     if version < _FIRST_SERVED:
         raise PeerError(f"produce version {version} is not served, want {_FIRST_SERVED} or later")
     ask = read_produce_request(request.frame, request.at, version)
+    if broker.quotas.is_active:
+        who = call.session.principal
+        spent = len(request.frame)
+        call.throttle_ms = broker.quotas.charge(PRODUCER, who, header.client_id, spent)
     denied = _NOTHING_DENIED if broker.authorizer is None else _denied(broker, call, ask)
     transactional_id = ask.transactional_id
     if version < _FIRST_IMPLICIT or transactional_id is None:
@@ -363,7 +368,7 @@ def _answer(call: Call, header: RequestHeader, produced: Produced) -> None:
         for out in outs:
             if out.error:
                 call.count(out.error)
-    call.answer([prefix + write_produce_response(version, produced)])
+    call.answer([prefix + write_produce_response(version, produced, call.throttle_ms)])
 
 
 def _finish_silently(call: Call, produced: Produced) -> None:

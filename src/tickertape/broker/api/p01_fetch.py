@@ -25,6 +25,7 @@ from tickertape.broker.api.rights import denied_topics
 from tickertape.broker.state.acl import Operation
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.quotas import CONSUMER
 from tickertape.broker.state.waits import Partition
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.fetch import (
@@ -59,7 +60,7 @@ def fetch(broker: Broker, request: Request, call: Call) -> None:
         sleeper = SleepingFetch(broker, header, call, ask, wait_ms)
         broker.fetch_waits.add(sleeper, reading.watched)
         return
-    _send(call, header, reading)
+    _send(broker, call, header, reading)
 
 
 class SleepingFetch:
@@ -75,6 +76,11 @@ class SleepingFetch:
         self._header = header
         self._call = call
         self._ask = ask
+        call.on_gone = self.gone
+
+    def gone(self) -> None:
+        """The client has vanished: nobody waits any more."""
+        self._broker.fetch_waits.remove(self)
 
     def wake(self, *, due: bool) -> bool:
         """Look again; answer if there is enough or the time is up."""
@@ -86,7 +92,8 @@ class SleepingFetch:
         if not (due or reading.is_enough):
             return False
         self._broker.fetch_waits.remove(self)
-        _send(self._call, self._header, reading)
+        self._call.on_gone = None
+        _send(self._broker, self._call, self._header, reading)
         return True
 
 
@@ -210,7 +217,11 @@ class _Reading:
         return FetchedPartition(part.index, error, high_watermark, stable, start, aborted, [], 0)
 
 
-def _send(call: Call, header: RequestHeader, reading: _Reading) -> None:
+def _send(broker: Broker, call: Call, header: RequestHeader, reading: _Reading) -> None:
+    if broker.quotas.is_active:
+        size = sum(size for _, size in reading.sent)
+        who = call.session.principal
+        call.throttle_ms = broker.quotas.charge(CONSUMER, who, header.client_id, size)
     for partition, size in reading.sent:
         partition.bytes_out += size
     _answer(call, header, reading.topics, _NONE)
@@ -230,4 +241,6 @@ def _answer(
             if part.error:
                 call.count(part.error)
     prefix: list[Part] = [response_prefix(header.api_key, version, header.correlation_id)]
-    call.answer(prefix + write_fetch_response(version, topics, error=error))
+    call.answer(
+        prefix + write_fetch_response(version, topics, throttle_ms=call.throttle_ms, error=error)
+    )

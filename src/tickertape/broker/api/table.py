@@ -68,6 +68,8 @@ HANDLERS: Final[dict[int, Route]] = {
         "tickertape.broker.api.p46_list_partition_reassignments", 0, 0
     ),
     ApiKey.OFFSET_DELETE: Route("tickertape.broker.api.p47_offset_delete", 0, 0),
+    ApiKey.DESCRIBE_CLIENT_QUOTAS: Route("tickertape.broker.api.p48_describe_client_quotas", 0, 1),
+    ApiKey.ALTER_CLIENT_QUOTAS: Route("tickertape.broker.api.p49_alter_client_quotas", 0, 1),
     ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS: Route(
         "tickertape.broker.api.p50_describe_user_scram_credentials", 0, 0
     ),

@@ -40,6 +40,10 @@ def configure(
         limits=Limits(
             frame_bytes_max=checked.number("socket.request.max.bytes"),
             connections_max=checked.number("max.connections"),
+            connections_per_ip_max=checked.number("max.connections.per.ip"),
+            connections_per_ip=cast(
+                dict[str, int], checked.values["max.connections.per.ip.overrides"]
+            ),
             idle_ms_max=checked.number("connections.max.idle.ms"),
         ),
         flush_interval_ms=checked.number("log.flush.interval.ms"),

@@ -77,9 +77,11 @@ class Exchange:
         "_meter",
         "client_id",
         "connection_id",
+        "on_gone",
         "parts",
         "peer",
         "session",
+        "throttle_ms",
     )
 
     def __init__(self, connection: "Connection", meter: ApiMeter | None) -> None:
@@ -89,6 +91,8 @@ class Exchange:
         self.peer = connection.peer
         self.connection_id = connection.number
         self.session = connection.session
+        self.throttle_ms = 0
+        self.on_gone: Callable[[], None] | None = None
         self.client_id: str | None = None
         self.parts: list[Part] | None = None  # None until answered
 
@@ -129,6 +133,8 @@ class Exchange:
     def _finish(self) -> None:
         if self._meter is not None:
             self._meter.answered(self._began)
+        if self.throttle_ms:
+            self._connection.mute(self.throttle_ms)
         self._connection.answered(self)
 
 
@@ -156,6 +162,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox: Outbox | TlsOutbox | None = None
         self._paused = False  # the limits are reached, or the broker is draining
         self._draining = False
+        self._muted = False  # a quota is exceeded: nothing is read for a while
         self._last_words: str | None = None  # the reason to close once everything is sent
         self._name = "?"
 
@@ -237,6 +244,13 @@ class Connection(asyncio.BufferedProtocol):
             except StorageError as error:
                 self.drop(f"an answer cannot be read: {error}")
 
+    def mute(self, ms: int) -> None:
+        """Read nothing for so long: the client has exceeded a quota (KIP-219)."""
+        self._muted = True
+        if self.is_open and not self._paused:
+            self._pause()
+        self._loop.call_later(ms / 1000, self._unmute)
+
     def drain(self) -> None:
         """Take no more requests; answers still go out."""
         self._draining = True
@@ -310,7 +324,7 @@ class Connection(asyncio.BufferedProtocol):
                 host.handle(frame, exchange)
                 if gate is not None:
                     self._limit_frames()
-                if self._is_full():
+                if self._is_full() and not self._paused:
                     self._pause()
         except PeerError as error:
             self.drop(str(error))
@@ -337,9 +351,13 @@ class Connection(asyncio.BufferedProtocol):
             if transport is not None and not self._paused and not transport.is_closing():
                 transport.resume_reading()
 
+    def _unmute(self) -> None:
+        self._muted = False
+        self._resume()
+
     def _may_read(self) -> bool:
         is_ending = self._draining or self._last_words is not None
-        return self.is_open and not is_ending and not self._is_full()
+        return self.is_open and not is_ending and not self._muted and not self._is_full()
 
     def _release(self, outbox: Outbox | TlsOutbox) -> None:
         calls = self._calls
@@ -369,7 +387,10 @@ class Connection(asyncio.BufferedProtocol):
     def _shut(self) -> None:
         if self.is_open:
             self.is_open = False
-            self._calls.clear()
+            calls, self._calls = self._calls, deque()
+            for call in calls:
+                if call.parts is None and call.on_gone is not None:
+                    call.on_gone()
             if self._outbox is not None:
                 self._outbox.close()
                 self._outbox = None

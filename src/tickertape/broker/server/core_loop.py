@@ -73,6 +73,7 @@ class CoreLoop:
         self._flush_interval_ms = flush_interval_ms
         self._numbers = itertools.count(1)
         self._connections: dict[int, Connection] = {}
+        self._by_ip: dict[str, int] = {}  # how many connections an address has
         self._unflushed: dict[Connection, None] = {}
         self._settling = False  # a settle is on its way
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -144,13 +145,25 @@ class CoreLoop:
             self.connections_refused += 1
             return False
         self._refusing = False
+        here = self._by_ip.get(connection.peer, 0)
+        limits = self.limits
+        allowed = limits.connections_per_ip.get(connection.peer, limits.connections_per_ip_max)
+        if here >= allowed:
+            line = f"refusing connections from {connection.peer}: {here} are open"
+            self.say(line, f"refusing {connection.peer}")
+            self.connections_refused += 1
+            return False
+        self._by_ip[connection.peer] = here + 1
         self.connections_accepted += 1
         self._connections[connection.number] = connection
         return True
 
     def closed(self, connection: Connection) -> None:
         """Count it out."""
-        self._connections.pop(connection.number, None)
+        if self._connections.pop(connection.number, None) is not None:
+            left = self._by_ip.pop(connection.peer) - 1
+            if left:
+                self._by_ip[connection.peer] = left
         self._unflushed.pop(connection, None)
         self._progress.set()
 

@@ -1,6 +1,7 @@
 """What one client may cost the broker. Full means push back: we stop reading, never grow."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -9,6 +10,8 @@ class Limits:
 
     frame_bytes_max: int = 104_857_600  # socket.request.max.bytes
     connections_max: int = 2**31 - 1  # max.connections
+    connections_per_ip_max: int = 2**31 - 1  # max.connections.per.ip
+    connections_per_ip: Mapping[str, int] = field(default_factory=dict)  # its .overrides
     idle_ms_max: int = 600_000  # connections.max.idle.ms; no byte in or out for so long
     calls_in_flight_max: int = 256  # per connection, unanswered or unsent
     held_bytes_max: int = 8 * 1024 * 1024  # per connection, answers in memory that are not yet sent

@@ -22,6 +22,7 @@ from tickertape.broker.state.features import Features
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.offsets import OffsetsLog
 from tickertape.broker.state.producer_ids import ProducerIds
+from tickertape.broker.state.quotas import Quotas
 from tickertape.broker.state.security import Security
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.topic_ids import random_topic_id
@@ -94,6 +95,7 @@ class Broker:
         self.security = Security(fs, data_dir, rng)
         self.authorizer: Authorizer | None = None  # everything is allowed; see api.rights
         self.alarms = Alarms(clock)
+        self.quotas = Quotas(self.security, clock)
         self._notices: deque[str] = deque(maxlen=_NOTICES_MAX)
         self.upkeep = Upkeep(settings, self.topics, self.durability, clock, self.notice)
         self._offsets_due_ms = clock.monotonic_ms() + settings.offsets_retention_check_interval_ms

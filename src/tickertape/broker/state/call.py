@@ -4,6 +4,7 @@ Exactly one of ``answer``, ``no_answer`` and ``close`` is called, once, in the h
 ``tick`` or ``synced``. Calls after the connection is gone are allowed and do nothing.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from tickertape.broker.state.session import Session
@@ -17,6 +18,11 @@ class Call(Protocol):
     client_id: str | None
     connection_id: int
     session: Session
+    throttle_ms: int
+    """Of a quota, 0 at first: told in the answer, after which nothing is read for so long."""
+
+    on_gone: Callable[[], None] | None
+    """What waits for an answer sets it, to be told when nobody is there any more to read one."""
 
     def answer(self, parts: list[Part]) -> None:
         """Send the whole response, its header included, without the size prefix."""
