@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from threading import Event
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from confluent_kafka import (
 from tickertape.base.errors import TapeError
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock
+from tickertape.cli.interrupts import asked_to_stop
 from tickertape.cli.kafka_flags import (
     REACH_MS,
     Complaints,
@@ -106,7 +106,7 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
         "error_cb": complaints,
         "log_level": 0,  # error_cb says it, once
     }
-    with _stopped_by_ctrl_c() as stop:
+    with asked_to_stop() as stop:
         consumer = make_client(Consumer, config)
         count, wait = 0, _Wait(SystemClock(), given["timeout_ms"], stop, given["topic"])
         try:
@@ -267,20 +267,3 @@ class _Formatter:
             for key, value in listed
         )
         return self._headers_separator.join(shown)
-
-
-@contextmanager
-def _stopped_by_ctrl_c() -> Iterator[Event]:
-    """The first Ctrl-C or SIGTERM sets the event, a second one has its default effect."""
-    stop = Event()
-
-    def ask(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)

@@ -5,16 +5,14 @@ dies. Everything that a run knows is in the topic, the group and the bucket, so 
 command after any crash continues: see connect.feed.resume and connect.s3.commit.
 """
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from tickertape.base.world import SystemClock
+from tickertape.cli.interrupts import asked_to_stop
 from tickertape.cli.run_files import RunFolder, readable
 from tickertape.cli.run_job import BadRowsError, InterruptedJobError, Job, JobOptions
 from tickertape.cli.run_report import Console, document, table
@@ -78,7 +76,7 @@ def run(**given: Any) -> int:  # noqa: ANN401  # click hands over its options by
     clock = SystemClock()
     with folder.lock(), Console.opened(clock) as console:
         options = _options(given, folder, console)
-        with _interruptible() as stop, ExitStack() as children:
+        with asked_to_stop() as stop, ExitStack() as children:
             job = Job(options, folder, clock=clock, console=console, stop=stop)
             children.callback(job.end_children)
             try:
@@ -125,20 +123,3 @@ def _speed(text: str) -> float | None:
     if not 0 < factor < float("inf"):
         raise click.BadParameter(f"--speed {text}: want max, or a factor such as 1x or 10x")
     return factor
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """The first Ctrl-C or SIGTERM sets the event, a second one has its default effect."""
-    stop = threading.Event()
-
-    def ask(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)

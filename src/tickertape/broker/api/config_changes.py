@@ -40,6 +40,25 @@ class Altered(Protocol[C]):
     configs: list[C]
 
 
+R = TypeVar("R")
+
+
+def told(
+    response: Callable[..., R], resources: Sequence[Altered[C]], outcomes: Sequence[Refusal | None]
+) -> list[R]:
+    """What is said of each resource; ``response`` is the message's own struct for it."""
+    pairs = zip(resources, outcomes, strict=True)
+    return [
+        response(
+            error_code=outcome[0] if outcome is not None else ErrorCode.NONE,
+            error_message=outcome[1] if outcome is not None else None,
+            resource_type=resource.resource_type,
+            resource_name=resource.resource_name,
+        )
+        for resource, outcome in pairs
+    ]
+
+
 def refusals(
     broker: Broker,
     call: Call,

@@ -16,6 +16,7 @@ Deviations. None known.
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from tickertape.broker.api.offset_faults import offset_fault
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.api.rights import denied_topics, may
 from tickertape.broker.state.acl import Operation, Resource
@@ -65,7 +66,12 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
             unknown = ErrorCode.UNKNOWN_TOPIC_ID if name is None else ErrorCode.NONE
             if name in denied:
                 unknown = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-            error = forbidden or refusal or unknown or _fault(broker, where, part)
+            error = (
+                forbidden
+                or refusal
+                or unknown
+                or offset_fault(broker, where, part.committed_metadata)
+            )
             if error:
                 errors[key, part.partition_index] = error
             else:
@@ -83,16 +89,6 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
 
 def _key(topic: OffsetCommitRequestTopic, version: int) -> TopicKey:
     return topic.topic_id if version >= _FIRST_BY_ID else topic.name
-
-
-def _fault(broker: Broker, where: TopicIndex, part: OffsetCommitRequestPartition) -> ErrorCode:
-    name, index = where
-    topic = broker.topics.get(name)
-    if topic is None or not 0 <= index < len(topic.partitions):
-        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    if len((part.committed_metadata or "").encode()) > broker.settings.offset_metadata_max_bytes:
-        return ErrorCode.OFFSET_METADATA_TOO_LARGE
-    return ErrorCode.NONE
 
 
 def _committed(part: OffsetCommitRequestPartition, now_ms: int, retention_ms: int) -> Committed:

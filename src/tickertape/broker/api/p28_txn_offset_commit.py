@@ -15,6 +15,7 @@ Deviations. None known.
 from typing import Final
 
 from tickertape.base.errors import StorageError
+from tickertape.broker.api.offset_faults import offset_fault
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.api.rights import denied_topics, may
 from tickertape.broker.state.acl import Operation, Resource
@@ -27,7 +28,6 @@ from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader
 from tickertape.wire.schema.txn_offset_commit import (
     TxnOffsetCommitRequest,
-    TxnOffsetCommitRequestPartition,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -70,7 +70,7 @@ def _commit(
         forbidden = ErrorCode.TOPIC_AUTHORIZATION_FAILED if topic.name in denied else ErrorCode.NONE
         for part in topic.partitions:
             where = (topic.name, part.partition_index)
-            error = refusal or forbidden or _fault(broker, where, part)
+            error = refusal or forbidden or offset_fault(broker, where, part.committed_metadata)
             if error:
                 errors[where] = error
             else:
@@ -127,14 +127,6 @@ def _as_known(error: ErrorCode, version: int) -> ErrorCode:
     if error is ErrorCode.INVALID_TXN_STATE and version >= _FIRST_ABORTABLE:
         return ErrorCode.TRANSACTION_ABORTABLE
     return error
-
-
-def _fault(broker: Broker, where: TopicIndex, part: TxnOffsetCommitRequestPartition) -> ErrorCode:
-    if not broker.topics.has(*where):
-        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    if len((part.committed_metadata or "").encode()) > broker.settings.offset_metadata_max_bytes:
-        return ErrorCode.OFFSET_METADATA_TOO_LARGE
-    return ErrorCode.NONE
 
 
 def _response(

@@ -12,7 +12,7 @@ its read-only ones), nor are there broker loggers, groups or client metrics to c
 
 from collections.abc import Sequence
 
-from tickertape.broker.api.config_changes import Changed, refusals
+from tickertape.broker.api.config_changes import Changed, refusals, told
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
@@ -30,17 +30,7 @@ def alter_configs(broker: Broker, request: Request, call: Call) -> None:
     """Replace each resource's configs."""
     ask, _ = AlterConfigsRequest.decode(request.frame, request.at, request.version)
     outcomes = refusals(broker, call, ask.resources, _replaced, validate_only=ask.validate_only)
-    responses = []
-    for resource, refusal in zip(ask.resources, outcomes, strict=True):
-        error, message = refusal or (ErrorCode.NONE, None)
-        responses.append(
-            AlterConfigsResourceResponse(
-                error_code=error,
-                error_message=message,
-                resource_type=resource.resource_type,
-                resource_name=resource.resource_name,
-            )
-        )
+    responses = told(AlterConfigsResourceResponse, ask.resources, outcomes)
     answer(call, request.header, AlterConfigsResponse(responses=responses))
 
 

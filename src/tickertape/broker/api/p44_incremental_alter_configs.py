@@ -13,7 +13,7 @@ Deviations. Those of AlterConfigs.
 from collections.abc import Sequence
 from typing import Final
 
-from tickertape.broker.api.config_changes import Changed, refusals
+from tickertape.broker.api.config_changes import Changed, refusals, told
 from tickertape.broker.api.new_topics import Refusal
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.api.topic_catalog import TOPIC_CATALOG
@@ -50,17 +50,7 @@ def incremental_alter_configs(broker: Broker, request: Request, call: Call) -> N
         return configs
 
     outcomes = refusals(broker, call, ask.resources, changed, validate_only=ask.validate_only)
-    responses = []
-    for resource, refusal in zip(ask.resources, outcomes, strict=True):
-        error, message = refusal or (ErrorCode.NONE, None)
-        responses.append(
-            AlterConfigsResourceResponse(
-                error_code=error,
-                error_message=message,
-                resource_type=resource.resource_type,
-                resource_name=resource.resource_name,
-            )
-        )
+    responses = told(AlterConfigsResourceResponse, ask.resources, outcomes)
     answer(call, request.header, IncrementalAlterConfigsResponse(responses=responses))
 
 
