@@ -1,7 +1,12 @@
 """The Java client, from 2.8 to the newest, on either broker."""
 
+import socket
+
 import pytest
 from tests.interop.harness import HERE, Broker, create_topic, java, run_client, unique
+
+from tickertape.client.brokers import Brokers
+from tickertape.client.transactions import TransactionAdmin
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -62,6 +67,11 @@ def test_offsets_by_time_and_committed_metadata(target: Broker, jars: str) -> No
 
 @pytest.mark.parametrize("jars", VERSIONS)
 def test_transactions(target: Broker, jars: str) -> None:
-    topic = create_topic(target.bootstrap, unique("java-txn"))
-    documents = client(jars, target, "transactions", topic, unique("tx"))
+    topic, name = create_topic(target.bootstrap, unique("java-txn")), unique("tx")
+    documents = client(jars, target, "transactions", topic, name)
     assert documents == [{"records": 201, "committed": 2}]
+    address = ("127.0.0.1", target.port)
+    with Brokers(target.bootstrap, lambda _: socket.create_connection(address)) as brokers:
+        found = TransactionAdmin(brokers).described(name)
+    # two owners, one fence, and of v2 each end of five transactions
+    assert found.producer_epoch == (7 if jars == "apache" else 2)

@@ -33,6 +33,7 @@ class Life:
     """What happened before the lights went out."""
 
     core: Core
+    v2: bool = False
     created: bool = False
     answered: list[int] = field(default_factory=list)  # transactions answered as committed
     asked: int = -1  # the commit that was asked for and perhaps not answered
@@ -45,15 +46,17 @@ class Life:
             self.one(producer, number)
 
     def one(self, producer: Producer, number: int) -> None:
-        assert producer.begin("t") is NONE
-        assert producer.begin("t", partition=1) is NONE
-        assert producer.send("t", f"{number}a") is NONE
-        assert producer.send("t", f"{number}b", partition=1) is NONE
-        assert producer.begin_offsets("g") is NONE
-        assert producer.send_offset("g", "t", number) is NONE
+        if not self.v2:
+            assert producer.begin("t") is NONE
+            assert producer.begin("t", partition=1) is NONE
+            assert producer.begin_offsets("g") is NONE
+        produce, offsets, end = (12, 5, 5) if self.v2 else (9, 3, 3)
+        assert producer.send("t", f"{number}a", version=produce) is NONE
+        assert producer.send("t", f"{number}b", partition=1, version=produce) is NONE
+        assert producer.send_offset("g", "t", number, version=offsets) is NONE
         commit = number % 3 != 1
         self.asked = number if commit else -1
-        assert producer.end(commit=commit) is NONE
+        assert producer.end(commit=commit, version=end) is NONE
         if commit:
             self.answered.append(number)
         self.asked = -1
@@ -93,20 +96,22 @@ class Life:
         assert committed(self.core, "t")[-1] == "9a"
 
 
+@pytest.mark.parametrize("v2", [False, True], ids=["v1", "v2"])
 @pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
 @pytest.mark.slow
-def test_every_cut(loss: Loss) -> None:
-    assert cut_everywhere(loss, step=1) > 200
+def test_every_cut(loss: Loss, v2: bool) -> None:  # noqa: FBT001  # a parameter
+    assert cut_everywhere(loss, step=1, v2=v2) > 200
 
 
-def test_some_cuts() -> None:
-    assert cut_everywhere(Loss.TORN, step=17) > 200
+@pytest.mark.parametrize("v2", [False, True], ids=["v1", "v2"])
+def test_some_cuts(v2: bool) -> None:  # noqa: FBT001  # a parameter
+    assert cut_everywhere(Loss.TORN, step=17, v2=v2) > 200
 
 
-def cut_everywhere(loss: Loss, step: int) -> int:
+def cut_everywhere(loss: Loss, step: int, *, v2: bool) -> int:
     """How many calls the life has; cut at each ``step``-th of them."""
     for nth in range(1, 5_000, step):
-        life = Life(Core(SETTINGS, FakeFileSystem(seed=nth)))
+        life = Life(Core(SETTINGS, FakeFileSystem(seed=nth)), v2)
         life.core.fs.cut_at(nth)
         try:
             life.run()

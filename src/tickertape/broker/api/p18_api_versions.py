@@ -8,8 +8,8 @@ software; a name or version that does not look like one gets INVALID_REQUEST.
 Versions. 3 flexible, client software (KIP-511), features (KIP-584); 4 features from level 0
 (KIP-1022).
 
-Features, supported and finalised, are those of broker.state.features. Before version 4 a lowest
-level of 0 is told as 1, which older clients want.
+Features, supported and finalised, are those of broker.state.features. Before version 4 one that may
+be at level 0 is not named among the supported: older clients cannot decode that.
 
 Deviations. Of Kafka's features only those that mean something here.
 """
@@ -46,14 +46,12 @@ def api_versions(broker: Broker, request: Request, call: Call) -> None:
         refusal = ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
         answer(call, request.header, refusal)
         return
-    lowest = 1 if request.version < _FIRST_LEVEL_0 else 0
     response = ApiVersionsResponse(
         api_keys=[_range(key, *versions) for key, versions in sorted(SERVED.items())],
         supported_features=[
-            SupportedFeatureKey(
-                name=name, min_version=max(lowest, levels.first), max_version=levels.last
-            )
+            SupportedFeatureKey(name=name, min_version=levels.first, max_version=levels.last)
             for name, levels in SUPPORTED.items()
+            if levels.first > 0 or request.version >= _FIRST_LEVEL_0
         ],
         finalized_features_epoch=broker.features.epoch,
         finalized_features=[

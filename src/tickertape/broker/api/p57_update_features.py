@@ -2,7 +2,8 @@
 
 Behaviour. Finalises levels of features (broker.state.features), durably and all of them or none.
 A level that this broker cannot run at, a feature that it does not know, or a direction that the
-upgrade type does not allow: INVALID_UPDATE_VERSION. Level 0 takes the feature out of use.
+upgrade type does not allow: INVALID_UPDATE_VERSION, of the whole request. Level 0 takes the feature
+out of use.
 
 Versions. 0 allows downgrades by a flag, 1 says the type of upgrade and can only validate (KIP-778),
 2 has no results per feature.
@@ -27,33 +28,28 @@ from tickertape.wire.schema.update_features import (
     UpdateFeaturesResponse,
 )
 
-_FIRST_WITHOUT_RESULTS: Final = 2
 _UPGRADE: Final = 1
 _DOWNGRADES: Final = frozenset({2, 3})  # safe, unsafe
 
 
 def update_features(broker: Broker, request: Request, call: Call) -> None:
     """Check them all, then change them all."""
-    version = request.version
-    ask, _ = UpdateFeaturesRequest.decode(request.frame, request.at, version)
+    ask, _ = UpdateFeaturesRequest.decode(request.frame, request.at, request.version)
     error, message = ErrorCode.NONE, None
-    refusals: dict[str, str] = {}
     if not may_cluster(broker, call, Operation.ALTER):
         error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
     else:
-        for update in ask.feature_updates:
-            reason = _refusal(broker, update, version)
-            if reason is not None:
-                refusals[update.feature] = reason
-        if refusals:
-            error, message = ErrorCode.INVALID_UPDATE_VERSION, next(iter(refusals.values()))
+        reasons = (_refusal(broker, update, request.version) for update in ask.feature_updates)
+        message = next(filter(None, reasons), None)
+        if message is not None:
+            error = ErrorCode.INVALID_UPDATE_VERSION
         elif not ask.validate_only:
             error, message = _change(broker, ask)
-    in_results = bool(refusals) and version < _FIRST_WITHOUT_RESULTS
+    results = [UpdatableFeatureResult(feature=each.feature) for each in ask.feature_updates]
     response = UpdateFeaturesResponse(
-        error_code=ErrorCode.NONE if in_results else error,
-        error_message=None if in_results else message,
-        results=[_result(update.feature, refusals) for update in ask.feature_updates],
+        error_code=error,
+        error_message=message,
+        results=results if error is ErrorCode.NONE else [],
     )
     answer(call, request.header, response)
 
@@ -87,16 +83,3 @@ def _refusal(broker: Broker, update: FeatureUpdateKey, version: int) -> str | No
     if level > now and downgrade:
         return f"{invalid} Can't downgrade to a newer version."
     return None
-
-
-def _result(feature: str, refusals: dict[str, str]) -> UpdatableFeatureResult:
-    message = refusals.get(feature)
-    if message is not None:
-        return UpdatableFeatureResult(
-            feature=feature,
-            error_code=ErrorCode.INVALID_UPDATE_VERSION,
-            error_message=message,
-        )
-    error = ErrorCode.INVALID_UPDATE_VERSION if refusals else ErrorCode.NONE
-    other = "another feature of the request was refused" if refusals else None
-    return UpdatableFeatureResult(feature=feature, error_code=error, error_message=other)
