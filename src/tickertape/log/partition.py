@@ -171,6 +171,11 @@ class PartitionLog:
         """Bytes in all ``.log`` files."""
         return sum(segment.size for segment in self._segments)
 
+    @property
+    def segment_count(self) -> int:
+        """How many segments."""
+        return len(self._segments)
+
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(epoch, end offset) of the newest epoch <= ``epoch``; (-1, -1) if unknown (KIP-279)."""
         return self._epochs.end_of(epoch, self._durable)

@@ -51,7 +51,7 @@ class Host(Protocol):
         """Its outbox wants a flush."""
         ...
 
-    def say(self, line: str, key: str | None = None) -> None:
+    def say(self, line: str, key: str | None = None, **fields: object) -> None:
         """Warn the operator, of the same ``key`` but now and then."""
         ...
 
@@ -187,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         except OSError as error:  # no descriptor left
             refusal = f"refused: {error.strerror}"
-            self._host.say(f"connection from {self._name} {refusal}", refusal)
+            self._host.say(f"connection from {self._name} {refusal}", refusal, peer=self._name)
             self.abort()
             return
         self._limit_frames()
@@ -231,7 +231,8 @@ class Connection(asyncio.BufferedProtocol):
             self._outbox.flush()
         if self._last_words is not None and self.is_open and self.is_drained:
             line = f"connection from {self._name} closed: {self._last_words}"
-            self._host.say(line, f"{self.peer}: {self._last_words}")
+            said = {"peer": self._name, "reason": self._last_words}
+            self._host.say(line, f"{self.peer}: {self._last_words}", **said)
             self._shut()
             if self._transport is not None:
                 self._transport.close()
@@ -275,7 +276,7 @@ class Connection(asyncio.BufferedProtocol):
         """Close at once, with one line in the log."""
         if self.is_open:
             line = f"connection from {self._name} closed: {reason}"
-            self._host.say(line, f"{self.peer}: {reason}")
+            self._host.say(line, f"{self.peer}: {reason}", peer=self._name, reason=reason)
             self.abort()
 
     def hang_up(self, reason: str) -> None:

@@ -178,10 +178,10 @@ class CoreLoop:
         self._unflushed[connection] = None
         self.worked()
 
-    def say(self, line: str, key: str | None = None) -> None:
+    def say(self, line: str, key: str | None = None, **fields: object) -> None:
         """Warn; of the same ``key`` again only after a while, however often a client retries."""
         if passed := self._repeats.passes(key or line, line):
-            LOG.warning("%s", passed)
+            LOG.warning("%s", passed, extra=fields)
 
     # -- inside ------------------------------------------------------------------------------
 

@@ -161,6 +161,7 @@ def _of_partitions(census: Census, node_id: str) -> Iterator[Metric]:
         "start": _tp("kafka_log_log_logstartoffset", "The first offset that is there."),
         "end": _tp("kafka_log_log_logendoffset", "The next offset, durable or not."),
         "size": _tp("kafka_log_log_size", "Bytes in the log's segments."),
+        "segments": _tp("kafka_log_log_numlogsegments", "Segments of the log."),
         "stable": _tp(
             "kafka_cluster_partition_laststableoffsetlag",
             "Durable records that read_committed may not read yet.",
@@ -179,6 +180,7 @@ def _of_partitions(census: Census, node_id: str) -> Iterator[Metric]:
             ("start", one.start),
             ("end", one.end),
             ("size", one.size),
+            ("segments", one.segments),
             ("stable", one.durable - one.stable),
         ):
             shown[name].add_metric(where, value)

@@ -197,7 +197,11 @@ class GroupCommit:
         for log in logs:
             if log.failed is not None and log.folder not in self._complained:
                 self._complained.add(log.folder)
-                LOG.error("%s takes no more records until a restart: %s", log.folder, log.failed)
+                LOG.error(
+                    "%s takes no more records until a restart: %s",
+                    *(log.folder, log.failed),
+                    extra={"log": log.folder, "reason": log.failed},
+                )
         self._core.synced(logs)
 
 

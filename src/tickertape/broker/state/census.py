@@ -25,6 +25,7 @@ class PartitionRow(NamedTuple):
     durable: int
     end: int
     size: int
+    segments: int
     failed: bool
 
 
@@ -124,6 +125,7 @@ def _partitions(broker: Broker) -> Iterator[PartitionRow]:
             log.durable_offset,
             log.end_offset,
             log.size,
+            log.segment_count,
             log.failed is not None,
         )
 
