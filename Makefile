@@ -40,6 +40,7 @@ format: $(DEV)
 
 codegen: $(DEV) ## wire/schema anew from Kafka's message definitions
 	$(BIN)/python -m codegen
+	PYTHONPATH=src $(BIN)/python -m codegen.configuration
 
 lock: $(DEV) ## refresh the pinned dependencies
 	$(BIN)/pip install --quiet uv

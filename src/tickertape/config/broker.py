@@ -100,6 +100,7 @@ _AUTHORIZERS: Final = (
     "kafka.security.authorizer.AclAuthorizer",
     "kafka.security.auth.SimpleAclAuthorizer",
 )
+_FORGOTTEN: Final = "what waits is forgotten when it is answered"
 _ONE_NODE: Final = "one node has no replicas"
 _NO_ZOOKEEPER: Final = "no ZooKeeper is needed"
 _NO_QUORUM: Final = "one node needs no controller quorum"
@@ -157,6 +158,13 @@ _USED: Final = (
     Key(name="log.cleaner.backoff.ms", parse=integer(0, _LONG), default=15_000),
     Key(name="log.cleaner.min.cleanable.ratio", parse=ratio, default=0.5),
     Key(name="log.cleaner.delete.retention.ms", parse=integer(0, _LONG), default=86_400_000),
+    Key(name="log.cleaner.max.compaction.lag.ms", parse=integer(1, _LONG), default=_LONG),
+    Key(name="log.cleaner.enable", parse=boolean, default=True),
+    Key(name="log.cleaner.dedupe.buffer.size", parse=integer(1, _LONG), default=134_217_728),
+    Key(name="log.index.size.max.bytes", parse=integer(4), default=10_485_760),
+    Key(name="log.roll.jitter.ms", parse=integer(0, _LONG)),
+    Key(name="log.roll.jitter.hours", parse=integer(0), default=0),
+    Key(name="delete.topic.enable", parse=boolean, default=True),
     Key(name="log.cleaner.min.compaction.lag.ms", parse=integer(0, _LONG), default=0),
     Key(
         name="log.message.timestamp.type",
@@ -197,6 +205,20 @@ _USED: Final = (
 )
 
 _INERT: Final = {
+    "add.partitions.to.txn.retry.backoff.max.ms": "one node asks nobody about transactions",
+    "add.partitions.to.txn.retry.backoff.ms": "one node asks nobody about transactions",
+    "config.providers": "values are taken as they are",
+    "cordoned.log.dirs": "there is one data folder",
+    "create.topic.policy.class.name": "no Java class can be loaded",
+    "delete.records.purgatory.purge.interval.requests": _FORGOTTEN,
+    "early.start.listeners": _NO_QUORUM,
+    "fetch.purgatory.purge.interval.requests": _FORGOTTEN,
+    "max.request.partition.size.limit": "2,000 partitions are described at a time",
+    "producer.purgatory.purge.interval.requests": _FORGOTTEN,
+    "replication.quota.window.num": _ONE_NODE,
+    "replication.quota.window.size.seconds": _ONE_NODE,
+    "socket.connection.setup.timeout.max.ms": _ONE_NODE,
+    "socket.connection.setup.timeout.ms": _ONE_NODE,
     "auto.leader.rebalance.enable": _ONE_NODE,
     "background.threads": _ONE_LOOP,
     "broker.heartbeat.interval.ms": _NO_QUORUM,
@@ -205,30 +227,23 @@ _INERT: Final = {
     "compression.lz4.level": "lz4 packs at one level here",
     "control.plane.listener.name": _NO_QUORUM,
     "default.replication.factor": _ONE_NODE,
-    "delete.topic.enable": "topics can always be deleted",
     "inter.broker.listener.name": _ONE_NODE,
     "inter.broker.protocol.version": _ONE_NODE,
     "initial.broker.registration.timeout.ms": _NO_QUORUM,
-    "log.cleaner.enable": "compacted topics are always cleaned",
     "log.cleaner.threads": _CLEANER,
-    "log.cleaner.dedupe.buffer.size": _CLEANER,
     "log.cleaner.io.buffer.size": _CLEANER,
     "log.cleaner.io.buffer.load.factor": _CLEANER,
     "log.cleaner.io.max.bytes.per.second": _CLEANER,
-    "log.cleaner.max.compaction.lag.ms": "cleaning follows log.cleaner.min.cleanable.ratio only",
     "log.dir.failure.timeout.ms": "there is one data folder",
     "log.flush.interval.messages": _SYNCED,
     "log.flush.scheduler.interval.ms": _SYNCED,
     "log.flush.offset.checkpoint.interval.ms": "recovery points are written at every roll",
     "log.flush.start.offset.checkpoint.interval.ms": "the log start is written when it moves",
-    "log.index.size.max.bytes": "indexes grow as needed, up to Kafka's default",
     "log.message.downconversion.enable": "record batches of magic 2 only",
     "log.message.format.version": "record batches of magic 2 only",
     "log.message.timestamp.difference.max.ms": "replaced by log.message.timestamp.before.max.ms"
     " and log.message.timestamp.after.max.ms",
     "log.preallocate": "segments grow as needed",
-    "log.roll.jitter.hours": "one node rolls when it is due",
-    "log.roll.jitter.ms": "one node rolls when it is due",
     "log.segment.delete.delay.ms": "old segments are deleted when nobody reads them",
     "max.connection.creation.rate": "max.connections and max.connections.per.ip bound connections",
     "max.incremental.fetch.session.cache.slots": "every fetch is a full fetch",

@@ -16,13 +16,13 @@ Records of aborted transactions go at once; nothing above the last stable offset
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Final, NamedTuple
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem
 from tickertape.log import names
-from tickertape.log.config import INDEX_BYTES_MAX, LogConfig
+from tickertape.log.config import LogConfig
 from tickertape.log.index import TimeIndex
 from tickertape.log.segment import BatchAt, Segment, batches_of
 from tickertape.log.transactions import AbortedRanges, read_marker
@@ -34,8 +34,8 @@ from tickertape.wire.batch import (
 from tickertape.wire.primitives import DecodeError
 from tickertape.wire.records import Record, read_records, write_batch
 
-KEYS_MAX: Final = 5_000_000
-"""Keys held in memory at once; what lies beyond is cleaned by the next job."""
+_ENTRY_BYTES: Final = 150
+"""What a key costs in memory besides its own bytes, roughly."""
 _DECODED_BYTES_MAX: Final = 128 << 20
 _TIMES_MAX: Final = 64
 _I32_MAX: Final = 0x7FFFFFFF
@@ -105,14 +105,13 @@ class CompactionJob:
     config: LogConfig
     groups: list[list[Segment]]
     until: int
-    """Offsets below are cleaned; lowered by ``run`` if there are too many keys."""
+    """Offsets below are cleaned; lowered by ``run`` if the keys do not fit into memory."""
     clean_until: int
     tombstones_until: int
     live_batches: frozenset[int]
     """Last offsets of the batches that producers may retry."""
     aborted: AbortedRanges
     now_ms: int
-    keys_max: int = KEYS_MAX
     cleaned: list[Segment] = field(default_factory=list)
     records_dropped: int = 0
     undecided: set[int] = field(default_factory=set)
@@ -138,16 +137,27 @@ class CompactionJob:
                 self.fs.remove(f"{group[0].folder}/{name}")
 
     def _newest_offsets(self) -> dict[bytes, int]:
+        """Of each key the newest offset in what is dirty, as far as memory goes.
+
+        At least one batch is taken, so every job gets on (log.cleaner.dedupe.buffer.size).
+        """
         newest: dict[bytes, int] = {}
-        for number, group in enumerate(self.groups):
-            for segment in group:
-                if segment.base_offset < self.clean_until:
+        room = self.config.dedupe_buffer_bytes
+        segments = [segment for group in self.groups for segment in group]
+        for segment, newer in zip_longest(segments, segments[1:]):
+            if newer is not None and newer.base_offset <= self.clean_until:
+                continue
+            for batch, _, records in _decoded(segment, self.aborted):
+                if room <= 0:
+                    self.until = min(self.until, batch.base_offset)
+                    return newest
+                if batch.last_offset < self.clean_until:
                     continue
-                for _, _, records in _decoded(segment, self.aborted):
-                    newest.update((r.key, r.offset) for r in records or () if r.key is not None)
-            if len(newest) > self.keys_max and number + 1 < len(self.groups):
-                self.until = self.groups[number + 1][0].base_offset
-                break
+                for record in records or ():
+                    if record.key is not None:
+                        if record.key not in newest:
+                            room -= _ENTRY_BYTES + len(record.key)
+                        newest[record.key] = record.offset
         return newest
 
     def _clean(self, group: Sequence[Segment], newest: Mapping[bytes, int]) -> Segment:
@@ -223,20 +233,25 @@ def plan(
             break
         chosen.append((segment, newer.base_offset))
     total = sum(segment.size for segment, _ in chosen)
-    dirty = sum(segment.size for segment, end in chosen if end > times.clean_until)
-    if not dirty or dirty < config.min_cleanable_dirty_ratio * total:
+    dirty = [segment for segment, end in chosen if end > times.clean_until]
+    overdue = any(
+        0 <= segment.first_timestamp < now_ms - config.max_compaction_lag_ms for segment in dirty
+    )
+    size = sum(segment.size for segment in dirty)
+    if not size or (size < config.min_cleanable_dirty_ratio * total and not overdue):
         return []
-    return _grouped(chosen, config.segment_bytes)
+    return _grouped(chosen, config)
 
 
-def _grouped(chosen: Sequence[tuple[Segment, int]], segment_bytes: int) -> list[list[Segment]]:
+def _grouped(chosen: Sequence[tuple[Segment, int]], config: LogConfig) -> list[list[Segment]]:
     """Neighbours whose sum still fits into one segment, its indexes and its relative offsets."""
     groups: list[list[Segment]] = []
     size = entries = 0
     for segment, end in chosen:
         size += segment.size
         entries += len(segment.index) + len(segment.time_index)
-        full = size > segment_bytes or entries * TimeIndex.entry_bytes > INDEX_BYTES_MAX
+        indexes = entries * TimeIndex.entry_bytes
+        full = size > config.segment_bytes or indexes > config.segment_index_bytes
         if not groups or full or end - groups[-1][0].base_offset > _I32_MAX:
             groups.append([])
             size, entries = segment.size, len(segment.index) + len(segment.time_index)

@@ -9,9 +9,6 @@ _HOUR_MS = 3_600_000
 FOREVER_MS = (1 << 63) - 1
 """No limit, for a duration in ms."""
 
-INDEX_BYTES_MAX = 10 * 1024 * 1024
-"""``segment.index.bytes``: a segment rolls when an index file would outgrow this."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
@@ -19,6 +16,8 @@ class LogConfig:
 
     segment_bytes: int = 1 << 30
     segment_ms: int = 168 * _HOUR_MS
+    segment_jitter_ms: int = 0
+    segment_index_bytes: int = 10 * 1024 * 1024
     retention_ms: int = 168 * _HOUR_MS
     retention_bytes: int = -1
     index_interval_bytes: int = 4096
@@ -30,6 +29,8 @@ class LogConfig:
     delete_retention_ms: int = 24 * _HOUR_MS
     min_cleanable_dirty_ratio: float = 0.5
     min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = FOREVER_MS
+    dedupe_buffer_bytes: int = 128 << 20
     compression_type: str = "producer"
     compression_gzip_level: int = -1
     compression_zstd_level: int = 3
@@ -47,6 +48,13 @@ class LogConfig:
             )
         if not 14 <= self.segment_bytes <= 0x7FFFFFFF:  # positions in the index are i32
             raise MisuseError(f"segment.bytes {self.segment_bytes}: want 14 to 2147483647")
+
+    @property
+    def segment_age_ms_max(self) -> int:
+        """``segment.ms``, or ``max.compaction.lag.ms``, as the active segment is never cleaned."""
+        return (
+            min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
+        )
 
     @property
     def compacts(self) -> bool:

@@ -13,7 +13,6 @@ import struct
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import File, FileSystem
-from tickertape.log.config import INDEX_BYTES_MAX
 
 _BLOCK_ENTRIES = 512
 
@@ -62,9 +61,9 @@ class SparseIndex:
         """How many entries."""
         return self._stored + len(self._tail) // self._entry.size
 
-    def full(self) -> bool:
-        """True if Kafka's ``segment.index.bytes`` is used up."""
-        return (len(self) + 1) * self._entry.size >= INDEX_BYTES_MAX
+    def full(self, bytes_max: int) -> bool:
+        """True if ``segment.index.bytes`` are used up."""
+        return (len(self) + 1) * self._entry.size >= bytes_max
 
     def last(self) -> tuple[int, int] | None:
         """The newest entry."""

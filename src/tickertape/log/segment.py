@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tickertape.base.buffers import Buffer
+from tickertape.base.crc import crc32c
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import File, FileSystem
 from tickertape.log.config import LogConfig
@@ -90,12 +91,22 @@ class Segment:
         start = self.first_timestamp
         dated = start >= 0 and timestamp >= 0
         waited = timestamp - start if dated else now_ms - self.created_ms
-        return waited > config.segment_ms or self.index.full() or self.time_index.full()
+        if waited > self._age_ms_max(config):
+            return True
+        index_bytes = config.segment_index_bytes
+        return self.index.full(index_bytes) or self.time_index.full(index_bytes)
 
     def is_due(self, now_ms: int, config: LogConfig) -> bool:
         """True if it has been open for longer than ``segment.ms``."""
         started = max(self.first_timestamp, self.created_ms)
-        return bool(self.size) and now_ms - started > config.segment_ms
+        return bool(self.size) and now_ms - started > self._age_ms_max(config)
+
+    def _age_ms_max(self, config: LogConfig) -> int:
+        """Less a jitter that the name of the file decides: always the same for one segment."""
+        age = config.segment_age_ms_max
+        if not config.segment_jitter_ms:
+            return age
+        return age - crc32c(self.path.encode()) % min(config.segment_jitter_ms, age)
 
     def append(
         self, parts: Sequence[Buffer], size: int, last_offset: int, timestamp: int, interval: int

@@ -196,11 +196,10 @@ def test_half_a_swap_fails_the_log_and_the_next_open_completes_it() -> None:
     assert newest == {b"k0": b"v18", b"k1": b"v19", b"k2": b"v17"}
 
 
-def test_too_many_keys_are_cleaned_in_several_jobs() -> None:
-    _, log = with_updates(replace(CONFIG, segment_bytes=250), count=30)
+def test_keys_that_do_not_fit_into_memory_are_cleaned_in_several_jobs() -> None:
+    _, log = with_updates(replace(CONFIG, segment_bytes=250, dedupe_buffer_bytes=1), count=30)
     rounds = 0
     while (job := log.plan_compaction(NOW)) is not None:
-        job.keys_max = 1
         job.run()
         assert log.finish_compaction(job) is None
         rounds += 1
@@ -208,3 +207,37 @@ def test_too_many_keys_are_cleaned_in_several_jobs() -> None:
     assert rounds > 2
     newest = {record.key: record.value for record in records(log)}
     assert newest == {b"k0": b"v27", b"k1": b"v28", b"k2": b"v29"}
+
+
+def test_memory_for_keys_bounds_what_one_job_cleans_also_within_a_segment() -> None:
+    config = replace(CONFIG, segment_bytes=10_000)
+    _, log = with_updates(config, count=30)
+    assert log.roll_if_due(NOW + 10**9), "one sealed segment holds it all"
+    log.append(produced(b"last", key=b"other"), NOW)
+    sync(log)
+    log.configure(replace(config, dedupe_buffer_bytes=400))
+    job = log.plan_compaction(NOW)
+    assert job is not None
+    job.run()
+    assert log.finish_compaction(job) is None
+    assert 0 < job.until < 30
+    newest = {record.key: record.value for record in records(log)}
+    assert newest == {b"k0": b"v27", b"k1": b"v28", b"k2": b"v29", b"other": b"last"}
+
+
+def test_a_log_with_a_record_that_is_too_old_is_cleaned_whatever_its_ratio() -> None:
+    config = replace(CONFIG, min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=5_000)
+    _, log = with_updates(config)
+    assert log.compact(NOW + 4_000) is not None, "nothing was clean before: the ratio is 1"
+    for n in range(20):
+        log.append(produced(b"w%d" % n, key=b"k%d" % (n % 3)), NOW)
+    sync(log)
+    assert log.plan_compaction(NOW + 5_000) is None
+    assert log.plan_compaction(NOW + 6_000) is not None
+
+
+def test_the_active_segment_of_a_compacted_log_ends_before_it_is_overdue() -> None:
+    _, log = new_log(replace(CONFIG, segment_ms=10_000, max_compaction_lag_ms=1_000))
+    log.append(produced(b"v", key=b"k"), NOW)
+    assert not log.roll_if_due(NOW + 1_000)
+    assert log.roll_if_due(NOW + 1_001)

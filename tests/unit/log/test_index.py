@@ -4,7 +4,6 @@ import pytest
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem
-from tickertape.log.config import INDEX_BYTES_MAX
 from tickertape.log.index import OffsetIndex, TimeIndex
 
 
@@ -83,10 +82,10 @@ def test_a_failed_flush_keeps_the_entries_and_a_later_one_stores_them_once() -> 
         assert fs.read("/i") == bytes.fromhex("00000001000000640000000200 0000c8")
 
 
-def test_it_is_full_at_ten_mebibytes() -> None:
+def test_it_is_full_when_its_bytes_are_used_up() -> None:
     fs = FakeFileSystem()
-    fs.open("/i", create=True).truncate(INDEX_BYTES_MAX - 16)
+    fs.open("/i", create=True).truncate((1 << 20) - 16)
     index = OffsetIndex(fs, "/i", fresh=False)
-    assert not index.full()
+    assert not index.full(1 << 20)
     index.add(1, 1)
-    assert index.full()
+    assert index.full(1 << 20)

@@ -500,3 +500,20 @@ def test_a_reader_of_a_deleted_segment_reads_on() -> None:
     held = log.read(0, 1000, below=9, at_least_one=True)
     log.truncate_prefix(8)
     assert len(part_bytes(held.parts[0])) == held.size
+
+
+def test_jitter_ends_a_segment_earlier_but_not_at_once() -> None:
+    _, log = new_log(LogConfig(segment_ms=1_000, segment_jitter_ms=900))
+    log.append(produced(b"x"), NOW)
+    due = [ms for ms in range(1_002) if log.roll_if_due(NOW + ms)]
+    assert len(due) == 1
+    assert 100 < due[0] < 1_000
+
+
+def test_a_full_index_ends_a_segment() -> None:
+    _, log = new_log(LogConfig(segment_index_bytes=40, index_interval_bytes=0))
+    for n in range(10):
+        log.append(produced(b"x" * 10, timestamp=NOW + n), NOW)
+    sync(log)
+    assert len(log._segments) > 2
+    assert len(records(log)) == 10

@@ -125,7 +125,7 @@ def broker_configs_of(broker: Broker) -> list[DescribedConfig]:
                 read_only=True,
                 sensitive=sensitive,
                 synonyms=synonyms,
-                why=_why(name),
+                why=why_of_broker_config(name),
             )
         )
     return found
@@ -159,7 +159,8 @@ def _value(
     return value, FROM_FILE if changed else FROM_DEFAULT
 
 
-def _why(name: str) -> str:
+def why_of_broker_config(name: str) -> str:
+    """What it does here, or why it does nothing."""
     reason = _INERT.get(name, "")
     if not reason:
         reason = next((why for prefix, why in PREFIXES.items() if name.startswith(prefix)), "")
@@ -183,6 +184,11 @@ _USED: Final = {
     "connections.max.reauth.ms": "How long a SASL client may go without proving itself again.",
     "connections.max.idle.ms": "How long a silent connection is kept.",
     "controller.listener.names": "Listeners that are left out, as there is no controller.",
+    "delete.topic.enable": "Whether topics can be deleted.",
+    "log.cleaner.enable": "Whether compacted topics are compacted.",
+    "log.cleaner.dedupe.buffer.size": "Memory for the keys of one compaction.",
+    "log.roll.jitter.hours": "Default of the topics' segment.jitter.ms, unless a finer one is set.",
+    "log.roll.jitter.ms": "Default of the topics' segment.jitter.ms.",
     "fetch.max.bytes": "The most that one fetch is answered with.",
     "group.initial.rebalance.delay.ms": "How long an empty group waits for more members.",
     "group.max.session.timeout.ms": "The longest session that a member may ask for.",

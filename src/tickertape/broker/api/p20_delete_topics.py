@@ -1,7 +1,8 @@
 """DeleteTopics (key 20), versions 1 to 6.
 
 Behaviour. The topic is gone, durably, before the answer; its space is given back later. Offsets
-committed in it are removed, requests that wait on it are sent away.
+committed in it are removed, requests that wait on it are sent away. With delete.topic.enable=false:
+TOPIC_DELETION_DISABLED, before version 3 INVALID_REQUEST.
 
 Versions. 4 flexible, 5 error messages, 6 by topic id (KIP-516).
 
@@ -27,6 +28,7 @@ from tickertape.wire.schema.delete_topics import (
     DeleteTopicState,
 )
 
+_FIRST_DISABLED: Final = 3
 _FIRST_WITH_IDS: Final = 6
 
 
@@ -36,7 +38,16 @@ def delete_topics(broker: Broker, request: Request, call: Call) -> None:
     wanted = ask.topics
     if request.version < _FIRST_WITH_IDS:
         wanted = [DeleteTopicState(name=name) for name in ask.topic_names]
-    responses = [_delete(broker, call, state) for state in wanted]
+    if broker.settings.delete_topic_enable:
+        responses = [_delete(broker, call, state) for state in wanted]
+    else:
+        error = (
+            ErrorCode.INVALID_REQUEST
+            if request.version < _FIRST_DISABLED
+            else ErrorCode.TOPIC_DELETION_DISABLED
+        )
+        why = (error, "Topic deletion is disabled.")
+        responses = [_refused(state.name, state.topic_id, why) for state in wanted]
     answer(call, request.header, DeleteTopicsResponse(responses=responses))
 
 

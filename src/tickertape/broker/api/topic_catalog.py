@@ -82,9 +82,8 @@ TOPIC_CATALOG: Final[dict[str, TopicProperty]] = {
     ),
     "max.compaction.lag.ms": TopicProperty(
         "long",
-        _KEPT + "cleaning follows min.cleanable.dirty.ratio only.",
+        "How old a record may grow before compaction runs, whatever the dirty ratio.",
         ("log.cleaner.max.compaction.lag.ms",),
-        _FOREVER,
     ),
     "max.message.bytes": TopicProperty(
         "int", "The largest batch that is accepted, compressed.", ("message.max.bytes",)
@@ -142,15 +141,13 @@ TOPIC_CATALOG: Final[dict[str, TopicProperty]] = {
     ),
     "segment.index.bytes": TopicProperty(
         "int",
-        _KEPT + "indexes grow as needed, up to Kafka's default.",
+        "How large an index may grow before a new segment begins.",
         ("log.index.size.max.bytes",),
-        "10485760",
     ),
     "segment.jitter.ms": TopicProperty(
         "long",
-        _KEPT + "one node rolls when it is due.",
+        "How much earlier than segment.ms says a segment may end, so that not all end at once.",
         ("log.roll.jitter.ms", "log.roll.jitter.hours"),
-        "0",
     ),
     "segment.ms": TopicProperty(
         "long",

@@ -109,6 +109,8 @@ def _broker(checked: Checked) -> BrokerSettings:
         ),
         transaction_state_log_num_partitions=checked.number("transaction.state.log.num.partitions"),
         transaction_state_log_segment_bytes=checked.number("transaction.state.log.segment.bytes"),
+        delete_topic_enable=checked.flag("delete.topic.enable"),
+        log_cleaner_enable=checked.flag("log.cleaner.enable"),
         log_cleaner_backoff_ms=checked.number("log.cleaner.backoff.ms"),
         log_cleaner_min_cleanable_ratio=cast(
             float, checked.values["log.cleaner.min.cleanable.ratio"]
@@ -140,6 +142,12 @@ def _log(checked: Checked) -> LogConfig:
         delete_retention_ms=checked.number("log.cleaner.delete.retention.ms"),
         min_cleanable_dirty_ratio=cast(float, checked.values["log.cleaner.min.cleanable.ratio"]),
         min_compaction_lag_ms=checked.number("log.cleaner.min.compaction.lag.ms"),
+        max_compaction_lag_ms=checked.number("log.cleaner.max.compaction.lag.ms"),
+        dedupe_buffer_bytes=checked.number("log.cleaner.dedupe.buffer.size"),
+        segment_jitter_ms=_first(
+            checked, ("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", _HOUR_MS)
+        ),
+        segment_index_bytes=checked.number("log.index.size.max.bytes"),
         compression_type=checked.text("compression.type"),
         compression_gzip_level=checked.number("compression.gzip.level"),
         compression_zstd_level=checked.number("compression.zstd.level"),

@@ -48,6 +48,8 @@ class BrokerSettings:
     transactional_id_check_interval_ms: int = 3_600_000
     transaction_state_log_num_partitions: int = 50
     transaction_state_log_segment_bytes: int = 104_857_600
+    delete_topic_enable: bool = True
+    log_cleaner_enable: bool = True
     log_cleaner_backoff_ms: int = 15_000
     log_cleaner_min_cleanable_ratio: float = 0.5
     authorizer_class_name: str = ""  # "": no access control; else StandardAuthorizer's rules

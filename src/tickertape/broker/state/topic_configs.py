@@ -67,6 +67,7 @@ LOG_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "compression.zstd.level": _whole(-131_072, 22),
     "delete.retention.ms": _whole(0, _LONG_MAX),
     "index.interval.bytes": _whole(0, _INT_MAX),
+    "max.compaction.lag.ms": _whole(1, _LONG_MAX),
     "max.message.bytes": _whole(0, _INT_MAX),
     "message.timestamp.after.max.ms": _whole(0, _LONG_MAX),
     "message.timestamp.before.max.ms": _whole(0, _LONG_MAX),
@@ -76,6 +77,8 @@ LOG_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "retention.bytes": _whole(-1, _LONG_MAX),
     "retention.ms": _whole(-1, _LONG_MAX),
     "segment.bytes": _whole(14, _INT_MAX),
+    "segment.index.bytes": _whole(4, _INT_MAX),
+    "segment.jitter.ms": _whole(0, _LONG_MAX),
     "segment.ms": _whole(1, _LONG_MAX),
 }
 KEPT_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -87,14 +90,11 @@ KEPT_CONFIGS: Final[Mapping[str, Callable[[str], Any]]] = {
     "leader.replication.throttled.replicas": str,
     "local.retention.bytes": _whole(-2, _LONG_MAX),
     "local.retention.ms": _whole(-2, _LONG_MAX),
-    "max.compaction.lag.ms": _whole(1, _LONG_MAX),
     "min.insync.replicas": _whole(1, _INT_MAX),
     "preallocate": _flag,
     "remote.log.copy.disable": _flag,
     "remote.log.delete.on.disable": _flag,
     "remote.storage.enable": _one_of("false"),
-    "segment.index.bytes": _whole(4, _INT_MAX),
-    "segment.jitter.ms": _whole(0, _LONG_MAX),
     "unclean.leader.election.enable": _flag,
 }
 

@@ -73,7 +73,7 @@ class Upkeep:
 
     def _plan_cleaning(self) -> None:
         for partition in self._topics.opened():
-            if not partition.log.config.compacts:
+            if not partition.log.config.compacts or not self._settings.log_cleaner_enable:
                 continue
             try:
                 job = partition.log.plan_compaction(self._clock.now_ms())

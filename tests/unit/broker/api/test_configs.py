@@ -152,7 +152,7 @@ def test_synonyms_lead_from_the_topic_to_the_file_to_the_default() -> None:
 
 
 def test_what_the_file_says_without_effect_is_shown_if_a_topic_could_have_it() -> None:
-    core = started("compression.type=gzip\nlog.roll.jitter.hours=soon\nlog.preallocate=true\n")
+    core = started("compression.type=gzip\nlog.preallocate=true\n")
     assert value_of(core, "compression.type") == ("gzip", FROM_FILE)
     assert value_of(core, "segment.jitter.ms") == ("0", FROM_DEFAULT)
     assert value_of(core, "preallocate") == ("true", FROM_FILE)

@@ -534,3 +534,14 @@ def test_response_header_of_api_versions_never_has_tags(core: Core) -> None:
     ask = ApiVersionsRequest(client_software_name="t", client_software_version="1")
     frame = core.send(ApiKey.API_VERSIONS, 4, ask.encode(4)).frame
     assert read_response_header(frame, ApiKey.API_VERSIONS, 4) == (7, 4)
+
+
+@pytest.mark.parametrize(
+    ("version", "error"), [(2, ErrorCode.INVALID_REQUEST), (6, ErrorCode.TOPIC_DELETION_DISABLED)]
+)
+def test_deletion_can_be_disabled(version: int, error: ErrorCode) -> None:
+    core = Core(BrokerSettings(delete_topic_enable=False))
+    core.create("t")
+    (result,) = delete(core, DeleteTopicState(name="t"), version=version)
+    assert (result.name, ErrorCode(result.error_code)) == ("t", error)
+    assert core.broker.topics.get("t") is not None
