@@ -7,9 +7,9 @@ from threading import Event
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Event]:
+def asked_to_stop(event: Event | None = None) -> Iterator[Event]:
     """The first Ctrl-C or SIGTERM sets the event, a second one has its default effect."""
-    stop = Event()
+    stop = event or Event()
 
     def ask(number: int, _: object) -> None:
         stop.set()

@@ -33,6 +33,12 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def json_line(logger: str, message: str) -> str:
+    """What a command says that has no log of records."""
+    record = logging.LogRecord(logger, logging.INFO, "", 0, message, None, None)
+    return JsonLines().format(record)
+
+
 def start_logging(style: str) -> None:
     """Log to stderr from now on; ``style`` is a LogFormat."""
     handler = logging.StreamHandler(sys.stderr)

@@ -7,12 +7,10 @@ them is left in the topic for the next start.
 
 import dataclasses
 import json
-import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +20,8 @@ from tickertape.base.errors import MisuseError
 from tickertape.base.ids import TopicPartition
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock, SystemRng
+from tickertape.cli.interrupts import asked_to_stop
+from tickertape.cli.logs import json_line
 from tickertape.config.properties import Entry, read_properties
 from tickertape.connect.runtime.events import Limits
 from tickertape.connect.runtime.worker import Connector, Worker, wait_for_store
@@ -54,15 +54,23 @@ def worker() -> None:
     "--once", is_flag=True, help="Store everything that is there now, tails included, and end."
 )
 @click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what it says on stderr.",
+)
+@click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-def start(
+def start(  # noqa: PLR0913  # one parameter an option
     worker_file: Path,
     connector_files: tuple[Path, ...],
     *,
     bootstrap_server: str | None,
     store_url: str | None,
     once: bool,
+    log_format: str,
     output: str,
 ) -> None:
     """Run the connectors of CONNECTOR_FILES on the brokers of WORKER_FILE.
@@ -72,7 +80,7 @@ def start(
     """
     stop = threading.Event()
     clock = SystemClock()
-    screen = Screen(clock)
+    screen = Screen(clock, as_json=log_format == "json")
     base = _read(worker_file)
     every = [load_settings(base, _read(path) + _flags(store_url)) for path in connector_files]
     if bootstrap_server:
@@ -81,7 +89,7 @@ def start(
     for connector in connectors:
         for line in start_report(connector.settings, connector.store.url):
             screen.say(line)
-    with _stopped_by_signals(stop):
+    with asked_to_stop(stop):
         try:
             for connector in connectors:
                 wait_for_store(connector, stop, clock=clock, listener=screen, limits=Limits())
@@ -146,27 +154,12 @@ def _flags(store_url: str | None) -> list[Entry]:
     return [Entry(key, value, 0, "--store-url") for key, value in given.items()]
 
 
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """The first signal asks for a graceful end, a second one gets its default action."""
-
-    def ask(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)
-
-
 class Screen:
     """Prints a worker's progress to stderr and adds it up. Called from several threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, as_json: bool = False) -> None:
         self._clock = clock
+        self._as_json = as_json
         self._lock = threading.Lock()  # guards everything below
         self._totals: Counter[str] = Counter()
         self._next: dict[TopicPartition, int] = {}  # committed offsets
@@ -175,7 +168,9 @@ class Screen:
         self._last_note = ""
 
     def say(self, line: str) -> None:
-        """A line, as it is."""
+        """A line, as it is, or as a JSON object."""
+        if self._as_json:
+            line = json_line("tickertape.worker", line)
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # the terminal is the purpose
 
     def noted(self, text: str) -> None:

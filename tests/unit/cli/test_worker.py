@@ -168,3 +168,15 @@ def test_a_note_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ["broker down", "broker down", "up", "broker down"]:
         screen.noted(text)
     assert capsys.readouterr().err.splitlines() == ["broker down", "up", "broker down"]
+
+
+def test_what_it_says_may_be_json(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(FakeClock(), as_json=True)
+    screen.say('s3-sink: "ticks" -> file:///lake')
+    screen.finish()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["message"] for line in lines] == [
+        's3-sink: "ticks" -> file:///lake',
+        "worker ended: 0 flushes, 0 objects, 0 records, 0 bytes",
+    ]
+    assert {line["logger"] for line in lines} == {"tickertape.worker"}

@@ -224,6 +224,22 @@ def test_too_many_connections_are_refused_and_said_once(caplog: pytest.LogCaptur
     ]
 
 
+def test_a_client_that_sends_nonsense_again_and_again_is_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        for _ in range(20):
+            client = await connect()
+            client[1].write(framed(b"bad"))
+            assert await client[0].read() == b""
+
+    play(scenario)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith(" closed: got nonsense, want a request")
+    (record,) = caplog.records
+    assert record.__dict__["peer"].startswith("127.0.0.1:")
+
+
 def test_a_call_whose_client_has_gone_is_not_alive_and_may_be_answered_in_vain() -> None:
     async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
         client = await connect()
