@@ -159,7 +159,7 @@ def frames(data: bytes) -> None:
         refused = True
     else:
         refused = False
-    assert buffer.capacity <= 64 * 1024 + 2 * bytes_max
+    assert buffer.capacity <= max(4 * len(data), 2 * bytes_max)
     expected, at = [], 0
     while len(stream) - at >= 4:
         size = int.from_bytes(stream[at : at + 4], "big", signed=True)

@@ -1,8 +1,9 @@
 """Cuts a byte stream into frames (4-byte big-endian size, then that many bytes) without copying.
 
 One growing buffer: the socket reads straight into it, frames are handed out as views of it. A view
-is valid until ``free`` is called next. Memory grows with bytes that have arrived, at most by
-doubling, never with the size that a peer merely announces.
+is valid until ``free`` is called next. Memory grows with bytes that have arrived, at most fourfold,
+never with the size that a peer merely announces. Thousands of connections that say little must not
+take much: the first buffer is small, and grows for those who fill it in one go.
 """
 
 from struct import Struct
@@ -11,7 +12,8 @@ from typing import Final
 from tickertape.base.errors import PeerError
 
 _SIZE: Final = Struct(">i")
-_SMALL: Final = 64 * 1024
+_FIRST: Final = 4 * 1024
+_READ: Final = 64 * 1024  # larger reads do not pay while frames are small
 
 
 class FrameBuffer:
@@ -21,7 +23,7 @@ class FrameBuffer:
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._frame_bytes_max = frame_bytes_max
-        self._store = bytearray(_SMALL)
+        self._store = bytearray(_FIRST)
         self._view = memoryview(self._store)
         self._start = 0  # unread bytes are [start, end)
         self._end = 0
@@ -37,7 +39,9 @@ class FrameBuffer:
 
     def free(self) -> memoryview:
         """Where the next bytes go; never empty. Frames handed out before become invalid."""
-        if self._start == self._end:
+        if self._end == len(self._store) < _READ:
+            self._replace(min(4 * self._end, _READ))
+        elif self._start == self._end:
             self._start = self._end = 0
         elif self._end == len(self._store) or (
             self._start and self._start + self._wanted() > len(self._store)
@@ -68,10 +72,10 @@ class FrameBuffer:
         return self._view[at : at + size]
 
     def shrink(self) -> None:
-        """Give memory back if what is left unread fits the small buffer. No frame may be in use."""
+        """Give memory back if what is left unread fits the first buffer. No frame may be in use."""
         unread = self._end - self._start
-        if len(self._store) > _SMALL and unread < _SMALL:
-            self._replace(_SMALL)
+        if len(self._store) > _FIRST and unread < _FIRST:
+            self._replace(_FIRST)
 
     def _wanted(self) -> int:
         """Bytes that the frame at the start will take, size included; 4 while that is unknown."""
