@@ -1,10 +1,11 @@
-"""Requests that wait until their partitions are part of a transaction (transactions v2).
+"""Requests that wait until their partitions are part of a transaction.
 
 A v2 producer sends records without announcing where. The broker adds the partition first, durably,
 and lets the records in after that; else a crash between the two would leave an open transaction
 that nobody ends. Requests of one transactional id are let in in the order in which they came, so
 that sequence numbers stay in order, and wait while the id's last transaction is being completed
-(Kafka: AddPartitionsToTxnManager and its retries).
+(Kafka: AddPartitionsToTxnManager and its retries). So does an AddPartitionsToTxn of v1, which Kafka
+sends away: clients come back after 20 ms, and the disk is faster.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from tickertape.broker.state.transaction import Owner, TopicIndex
+from tickertape.broker.state.waits import NEVER_MS
 from tickertape.wire.error_codes import ErrorCode
 
 WAITING_MAX: Final = 16  # of one transactional id; idempotent producers have five in flight
@@ -24,11 +26,12 @@ class Applicant:
     """A Waiter: one such request. ``resume`` is called once, with NONE or why not."""
 
     def __init__(
-        self, owner: Owner, partitions: list[TopicIndex], resume: Resume, deadline_ms: int
+        self, owner: Owner, partitions: tuple[TopicIndex, ...], resume: Resume, *, version: int = 0
     ) -> None:
         self.owner = owner
         self.partitions = partitions
-        self.deadline_ms = deadline_ms
+        self.version = version
+        self.deadline_ms = NEVER_MS  # until it begins to wait
         self._resume: Resume | None = resume
 
     @property

@@ -3,8 +3,8 @@
 Feeds requests and time to the Transaction machines. Each transition is a record of
 ``__transaction_state``; it counts and is answered once that is durable. After Prepare* is durable
 the outcome cannot change any more, and ``Markers`` carries it out. Whether a producer may write,
-the produce path asks here, in the same turn in which it appends; a v2 producer's partitions are
-added on the way (``admit``).
+the produce path asks here, in the same turn in which it appends. Who adds partitions to a
+transaction waits its turn (``admission``); those of a v2 producer are added on the way.
 """
 
 from collections import deque
@@ -15,13 +15,7 @@ from typing import Final, TypeAlias
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock
-from tickertape.broker.state.admission import (
-    PATIENCE_MS,
-    WAITING_MAX,
-    Applicant,
-    Queue,
-    Resume,
-)
+from tickertape.broker.state.admission import PATIENCE_MS, WAITING_MAX, Applicant, Queue
 from tickertape.broker.state.deadlines import Deadlines
 from tickertape.broker.state.features import TRANSACTION_VERSION, Features
 from tickertape.broker.state.groups import Groups, coordinator_error
@@ -203,40 +197,36 @@ class Transactions:
     def add(
         self, transactional_id: str, owner: Owner, partitions: Iterable[TopicIndex], done: Done
     ) -> None:
-        """AddPartitionsToTxn and AddOffsetsToTxn.
-
-        While the last transaction is being completed it is too early even to say whose turn it is:
-        the producer id may be about to change (KAFKA-18660).
-        """
-        entry = self._known(transactional_id, done)
-        if entry is None:
-            return
-        current = entry.current
-        if entry.pending is not None or current.state in PREPARED:
-            done(ErrorCode.CONCURRENT_TRANSACTIONS)
-            return
-        error = current.owner_error(owner)
-        if error is not _NONE:
-            done(error)
-        else:
-            self._proceed(entry, current.extended(partitions, self._clock.now_ms()), done)
+        """AddPartitionsToTxn and AddOffsetsToTxn of transactions v1; it may wait as ``admit``."""
+        self._apply(transactional_id, Applicant(owner, tuple(partitions), done))
 
     def admit(
-        self, transactional_id: str, owner: Owner, partitions: list[TopicIndex], resume: Resume
+        self, transactional_id: str, owner: Owner, partitions: Iterable[TopicIndex], resume: Done
     ) -> None:
         """Make ``partitions`` part of the transaction of a v2 producer, then ``resume``.
 
         It waits its turn, and for the end of the last transaction, but not for long:
         CONCURRENT_TRANSACTIONS. The answer may come at once.
         """
-        entry = self._known(transactional_id, resume)
+
+        def answer(error: ErrorCode) -> None:
+            resume(_for_writers(error))
+
+        self._apply(transactional_id, Applicant(owner, tuple(partitions), answer, version=V2))
+
+    def _apply(self, transactional_id: str, applicant: Applicant) -> None:
+        """Let it in now or later.
+
+        While the last transaction is being completed it is too early even to say whose turn it is:
+        the producer id may be about to change (KAFKA-18660).
+        """
+        entry = self._known(transactional_id, applicant.answer)
         if entry is None:
             return
         if len(entry.waiting) >= WAITING_MAX:
-            resume(ErrorCode.CONCURRENT_TRANSACTIONS)
+            applicant.answer(ErrorCode.CONCURRENT_TRANSACTIONS)
             return
-        deadline_ms = self._clock.monotonic_ms() + PATIENCE_MS
-        applicant = Applicant(owner, partitions, resume, deadline_ms)
+        applicant.deadline_ms = self._clock.monotonic_ms() + PATIENCE_MS
         entry.waiting.append(applicant)
         self._let_in(entry)
         if not applicant.is_answered:
@@ -249,13 +239,14 @@ class Transactions:
             if applicant.is_answered:  # too late
                 continue
             answer = partial(self._answer, applicant)
-            current = entry.current
-            error = _for_writers(current.owner_error(applicant.owner))
+            error = entry.current.owner_error(applicant.owner)
             if error is not _NONE:
                 answer(error)
                 continue
-            now_ms = self._clock.now_ms()
-            self._proceed(entry, current.extended(applicant.partitions, now_ms, version=V2), answer)
+            following = entry.current.extended(
+                applicant.partitions, self._clock.now_ms(), version=applicant.version
+            )
+            self._proceed(entry, following, answer)
 
     def _answer(self, applicant: Applicant, error: ErrorCode) -> None:
         self._log.forget(applicant)

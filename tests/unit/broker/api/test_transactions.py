@@ -7,6 +7,7 @@ from tests.unit.broker.harness import Core, fetched, produced, records, values_o
 from tests.unit.broker.txn import Producer, committed, group_offset
 
 from tickertape.base.fake_fs import Loss
+from tickertape.broker.state.admission import PATIENCE_MS
 from tickertape.broker.state.settings import BrokerSettings, FsyncMode
 from tickertape.broker.state.transaction import EPOCH_LAST, State
 from tickertape.wire.api_keys import ApiKey
@@ -330,19 +331,38 @@ def test_while_it_is_decided_others_wait(core: Core, producer: Producer) -> None
     broker.transactions.end("tx", owner, answers.append, commit=True)
     assert answers == []  # not durable yet
     again = ErrorCode.CONCURRENT_TRANSACTIONS
-    assert producer.begin("t", partition=1) is again
+    added: list[ErrorCode] = []
+    broker.transactions.add("tx", owner, [("t", 1)], added.append)
     assert producer.init() is again
     assert broker.transactions.may_write("tx", owner, ("t", 0)) is ErrorCode.NOT_ENOUGH_REPLICAS
     core.sync()
     assert answers == [NONE]
     assert state(core) is State.PREPARE_COMMIT
-    assert producer.begin("t", partition=1) is again
     broker.transactions.end("tx", owner, answers.append, commit=True)
     broker.transactions.end("tx", owner, answers.append, commit=False)
-    assert answers[1:] == [again] or answers[1] is again
-    for _ in range(3):
-        core.sync()
-    assert state(core) is State.COMPLETE_COMMIT
+    assert answers[1:] == [again, ErrorCode.INVALID_TXN_STATE]
+    core.sync()  # the markers
+    assert state(core) is State.PREPARE_COMMIT
+    core.sync()
+    assert (state(core), added) == (State.COMPLETE_COMMIT, [])
+    core.sync()
+    assert (state(core), added) == (State.ONGOING, [NONE])
+
+
+def test_who_waits_too_long_for_the_last_transaction_is_sent_away(
+    core: Core, producer: Producer
+) -> None:
+    assert producer.begin("t") is NONE
+    assert producer.send("t", "a") is NONE
+    core.auto_sync = False
+    added: list[ErrorCode] = []
+    transactions, owner = core.broker.transactions, (producer.id, producer.epoch)
+    transactions.end("tx", owner, lambda _: None, commit=True)
+    transactions.add("tx", owner, [("t", 1)], added.append)
+    core.pass_ms(PATIENCE_MS - 1)
+    assert added == []
+    core.pass_ms(1)
+    assert added == [ErrorCode.CONCURRENT_TRANSACTIONS]
 
 
 # -- offsets in transactions -------------------------------------------------------------
