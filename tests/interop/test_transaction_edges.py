@@ -27,6 +27,11 @@ from tickertape.wire.schema.add_partitions_to_txn import (
     AddPartitionsToTxnTopic,
 )
 from tickertape.wire.schema.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from tickertape.wire.schema.describe_producers import (
+    DescribeProducersRequest,
+    DescribeProducersResponse,
+    TopicRequest,
+)
 from tickertape.wire.schema.describe_transactions import (
     DescribeTransactionsRequest,
     DescribeTransactionsResponse,
@@ -58,6 +63,7 @@ from tickertape.wire.schema.write_txn_markers import (
 
 pytestmark = pytest.mark.timeout(120)
 
+RECORD_MS = 1_000
 NONE = ErrorCode.NONE
 AGAIN = ErrorCode.CONCURRENT_TRANSACTIONS
 FENCED = ErrorCode.PRODUCER_FENCED
@@ -130,7 +136,7 @@ class Producer:
     def send(self, topic: str, value: str, *, version: int = 12) -> ErrorCode:
         sequence = self.sequences.get(topic, 0)
         batch = write_batch(
-            [Record(0, 1_000, None, value.encode(), ())], producer_id=self.id,
+            [Record(0, RECORD_MS, None, value.encode(), ())], producer_id=self.id,
             producer_epoch=self.epoch, base_sequence=sequence, attributes=0x10,
         )  # fmt: skip
         part = PartitionProduce(0, memoryview(batch))
@@ -291,6 +297,29 @@ def test_a_zombie_that_says_who_it_was(producer: Producer, topic: str) -> None:
     assert zombie.init(keep=True) is FENCED
     assert replace(zombie, epoch=-1).init(keep=True) is ErrorCode.INVALID_REQUEST
     assert replace(zombie, id=-1).init(keep=True) is ErrorCode.INVALID_REQUEST
+
+
+def described(producer: Producer, topic: str) -> list[tuple[int, int, int, int]]:
+    """Epoch, last sequence, last timestamp (after RECORD_MS: a marker), start of what is open."""
+    ask = DescribeProducersRequest(topics=[TopicRequest(name=topic, partition_indexes=[0])])
+    out = producer.server.ask(ApiKey.DESCRIBE_PRODUCERS, ask, DescribeProducersResponse)
+    return [
+        (
+            each.producer_epoch, each.last_sequence, min(each.last_timestamp, RECORD_MS + 1),
+            each.current_txn_start_offset,
+        )
+        for each in out.topics[0].partitions[0].active_producers
+    ]  # fmt: skip
+
+
+def test_producers_before_and_after_the_marker(producer: Producer, topic: str) -> None:
+    assert producer.send(topic, "a") is NONE
+    assert producer.send(topic, "b") is NONE
+    epoch = producer.epoch
+    assert described(producer, topic) == [(epoch, 1, RECORD_MS, 0)]
+    assert producer.end(commit=True) is NONE
+    assert producer.reached("CompleteCommit")
+    assert described(producer, topic) == [(epoch + 1, -1, RECORD_MS + 1, -1)]
 
 
 def mark(producer: Producer, topic: str, *, epoch: int, transaction_version: int = 0) -> ErrorCode:

@@ -251,7 +251,8 @@ class PartitionLog:
         except StorageError as error:
             return self._undo(error)
         if marker is not None:
-            self._producers.end_transaction(producer_id, epoch, last, marker, now_ms)
+            owner = (producer_id, epoch)
+            self._producers.end_transaction(owner, last, marker, timestamp, now_ms)
         elif producer_id >= 0:
             last_sequence = (sequence + delta) & 0x7FFFFFFF
             one = Batch(sequence, last_sequence, last, delta, timestamp)

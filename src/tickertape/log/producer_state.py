@@ -166,7 +166,7 @@ class ProducerStates:
         producer.last_timestamp = batch[4]
         producer.seen_ms = now_ms
 
-    def fence(self, producer_id: int, epoch: int, now_ms: int) -> None:
+    def fence(self, producer_id: int, epoch: int, timestamp: int, now_ms: int) -> None:
         """A control batch of this epoch is in the log: older epochs may not write any more."""
         producer = self.by_id.get(producer_id)
         if producer is None:
@@ -174,13 +174,20 @@ class ProducerStates:
         elif producer.epoch != epoch:
             producer.epoch = epoch
             producer.batches.clear()
+        producer.last_timestamp = timestamp
         producer.seen_ms = now_ms
 
     def end_transaction(
-        self, producer_id: int, epoch: int, marker_offset: int, marker: Marker, now_ms: int
+        self,
+        owner: tuple[int, int],
+        marker_offset: int,
+        marker: Marker,
+        timestamp: int,
+        now_ms: int,
     ) -> None:
         """A marker is in the log."""
-        self.fence(producer_id, epoch, now_ms)
+        producer_id, epoch = owner
+        self.fence(producer_id, epoch, timestamp, now_ms)
         producer = self.by_id[producer_id]
         producer.coordinator_epoch = max(producer.coordinator_epoch, marker.coordinator_epoch)
         producer.first_offset_of_transaction = -1

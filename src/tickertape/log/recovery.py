@@ -427,9 +427,11 @@ class _Loader:
         marker = read_marker(stored, 0, header)
         producer = (header.producer_id, header.producer_epoch)
         if marker is None:
-            self._producers.fence(*producer, self._now_ms)
+            self._producers.fence(*producer, header.max_timestamp, self._now_ms)
         else:
-            self._producers.end_transaction(*producer, header.last_offset, marker, self._now_ms)
+            self._producers.end_transaction(
+                producer, header.last_offset, marker, header.max_timestamp, self._now_ms
+            )
 
 
 def parent_of(folder: str) -> str:

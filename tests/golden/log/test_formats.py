@@ -33,7 +33,7 @@ def producers() -> ProducerStates:
         batch = Batch(n * 10, n * 10 + 9, 100 + n * 10, 9, 1_700_000_000_000 + n)
         states.record(4000, 3, batch, 1_700_000_500_000 + n)
     states.record(4001, 0, Batch(0x7FFFFFFE, 1, 163, 3, -1), 1_700_000_600_000)
-    states.fence(4002, 7, 1_700_000_700_000)
+    states.fence(4002, 7, -1, 1_700_000_700_000)
     return states
 
 

@@ -91,7 +91,7 @@ def test_no_more_than_five_batches_are_kept() -> None:
 
 def test_a_control_batch_fences_and_wants_zero_next() -> None:
     known = states((0, 1))
-    known.fence(7, 2, NOW)
+    known.fence(7, 2, -1, NOW)
     assert error(known.check(7, 0, 1, 0)) is ErrorCode.INVALID_PRODUCER_EPOCH
     assert error(known.check(7, 2, 1, 0)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert known.check(7, 2, 0, 0) is None

@@ -309,7 +309,7 @@ def test_snapshots_carry_producers_there_and_back() -> None:
     for n in range(5):
         states.record(1, 2, Batch(n * 2, n * 2 + 1, 10 + n * 2, 1, NOW + n), NOW)
     states.record(2, 0, Batch(0x7FFFFFFF, 3, 30, 4, -1), NOW)
-    states.fence(3, 9, NOW)
+    states.fence(3, 9, -1, NOW)
     window = read_window(write_window(states, 40), 40)
     assert window is not None
     assert {i: (p.epoch, p.batches, p.seen_ms) for i, p in window.by_id.items()} == {

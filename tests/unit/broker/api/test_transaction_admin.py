@@ -161,6 +161,9 @@ def test_producers_with_an_open_transaction_are_described(
     ended = producers(core, "t")[0]
     assert (ended.current_txn_start_offset, ended.coordinator_epoch) == (-1, 0)
     assert ended.producer_epoch == producer.epoch
+    assert ended.last_timestamp == core.clock.now_ms()  # the marker's
+    core.crash()
+    assert producers(core, "t")[0] == ended
 
 
 def hang(core: Core, producer: Producer) -> None:
