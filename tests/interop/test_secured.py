@@ -1,5 +1,7 @@
 """TLS, SASL and ACLs with real clients on real processes."""
 
+import asyncio
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,11 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiokafka
+import kafka
 import pytest
 import trustme
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
-from tests.interop.harness import PATIENCE_S, Tickertape, create_topic, eventually, unique
+from tests.interop.harness import (
+    PATIENCE_S,
+    Tickertape,
+    cached,
+    create_topic,
+    eventually,
+    java,
+    run_client,
+    unique,
+)
 
 USERS = {"admin": "admin-secret", "alice": "alice-secret"}
 JAAS = (
@@ -145,3 +158,159 @@ def test_a_bad_password_and_an_unknown_user_get_the_same_answer(
     log = secured.broker.log.read_text()
     assert "authentication failed" in log
     assert "wrong" not in log
+
+
+def test_a_certificate_is_a_principal(secured: Secured) -> None:
+    """User:CN=carol (with what trustme puts around it) may do what its rules say, no more."""
+    admin = AdminClient(secured.librdkafka("MUTUAL"))
+    assert admin.list_topics(timeout=PATIENCE_S).topics == {}
+    stranger = secured.librdkafka("MUTUAL")
+    del stranger["ssl.certificate.location"], stranger["ssl.key.location"]
+    with pytest.raises(KafkaException):
+        AdminClient(stranger).list_topics(timeout=2)
+
+
+def test_a_client_without_rights_is_told_nothing_else(secured: Secured) -> None:
+    topic = create_topic(secured.broker.bootstrap, unique("hidden"))
+    alice = AdminClient(secured.librdkafka("SASL_SSL", "SCRAM-SHA-512", "alice"))
+    assert topic not in alice.list_topics(timeout=PATIENCE_S).topics
+    for name in (topic, unique("absent")):
+        found = alice.list_topics(name, timeout=PATIENCE_S).topics[name]
+        assert found.error is not None
+        assert found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+def _tls(secured: Secured) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(secured.ca))
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_kafka_python(secured: Secured, mechanism: str) -> None:
+    topic = create_topic(secured.broker.bootstrap, unique("python"))
+    security: dict[str, Any] = {
+        "bootstrap_servers": secured.broker.listeners["SASL_SSL"],
+        "security_protocol": "SASL_SSL",
+        "ssl_context": _tls(secured),
+        "sasl_mechanism": mechanism,
+        "sasl_plain_username": "admin",
+        "sasl_plain_password": "admin-secret",
+    }
+    producer = kafka.KafkaProducer(**security)
+    assert producer.send(topic, b"x").get(timeout=PATIENCE_S).offset == 0
+    producer.close()
+    consumer = kafka.KafkaConsumer(
+        topic, **security, auto_offset_reset="earliest", consumer_timeout_ms=20_000
+    )
+    assert next(consumer).value == b"x"
+    consumer.close()
+
+
+def test_aiokafka(secured: Secured) -> None:
+    topic = create_topic(secured.broker.bootstrap, unique("aio"))
+
+    async def scenario() -> None:
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=secured.broker.listeners["SASL_SSL"],
+            security_protocol="SASL_SSL",
+            ssl_context=_tls(secured),
+            sasl_mechanism="SCRAM-SHA-256",
+            sasl_plain_username="admin",
+            sasl_plain_password="admin-secret",
+        )
+        await producer.start()
+        assert (await producer.send_and_wait(topic, b"x")).offset == 0
+        await producer.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.real
+def test_kafkajs(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_PATH", str(cached("node") / "node_modules"))
+    topic = create_topic(secured.broker.bootstrap, unique("js"))
+    program = """
+        const { Kafka, logLevel } = require('kafkajs')
+        const [address, ca, topic] = process.argv.slice(1)
+        const ssl = { ca: [require('fs').readFileSync(ca, 'utf-8')] }
+        const sasl = { mechanism: 'scram-sha-512', username: 'admin', password: 'admin-secret' }
+        const brokers = [address], logs = { logLevel: logLevel.NOTHING }
+        const producer = new Kafka({ ...logs, brokers, ssl, sasl }).producer()
+        producer.connect()
+          .then(() => producer.send({ topic, messages: [{ value: 'x' }] }))
+          .then(([sent]) => console.log(JSON.stringify({ offset: sent.baseOffset })))
+          .then(() => producer.disconnect())
+          .catch(error => { console.error(String(error)); process.exit(1) })
+    """
+    given = [secured.broker.listeners["SASL_SSL"], str(secured.ca), topic]
+    assert run_client(["node", "-e", program, *given]) == [{"offset": "0"}]
+
+
+def _java_properties(secured: Secured, folder: Path, user: str) -> Path:
+    path = folder / f"{user}.properties"
+    module = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+    path.write_text(
+        "security.protocol=SASL_SSL\n"
+        "sasl.mechanism=SCRAM-SHA-512\n"
+        f'sasl.jaas.config={module} username="{user}" password="{USERS[user]}";\n'
+        "ssl.truststore.type=PEM\n"
+        f"ssl.truststore.location={secured.ca}\n"
+    )
+    return path
+
+
+def test_tape_with_a_java_properties_file(secured: Secured, tmp_path: Path) -> None:
+    config = str(_java_properties(secured, tmp_path, "admin"))
+    topic = create_topic(secured.broker.bootstrap, unique("tape"))
+    tape = str(Path(sys.executable).parent / "tape")
+    there = ["-b", secured.broker.listeners["SASL_SSL"], "--command-config", config]
+
+    def run(*arguments: str, lines: bytes = b"") -> str:
+        done = subprocess.run(
+            [tape, *arguments, *there],
+            input=lines, capture_output=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    run("produce", "-t", topic, lines=b"one\n")
+    read = ("consume", "-t", topic, "--from-beginning", "--max-messages", "1")
+    assert run(*read) == "one\n"
+    assert topic in run("topic", "list")
+    run("group", "list")
+
+
+@pytest.mark.real
+@pytest.mark.timeout(240)
+def test_kafkas_own_tools(secured: Secured, tmp_path: Path) -> None:
+    """kafka-configs makes a user, kafka-acls grants rights, the console client uses them."""
+    config = str(_java_properties(secured, tmp_path, "admin"))
+
+    def run(tool: str, *arguments: str) -> str:
+        server = ["--bootstrap-server", secured.broker.listeners["SASL_SSL"]]
+        done = subprocess.run(
+            [*java("apache"), tool, *server, "--command-config", config, *arguments],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+        return done.stdout
+
+    configs, acls = "kafka.admin.ConfigCommand", "org.apache.kafka.tools.AclCommand"
+    dave = ["--entity-type", "users", "--entity-name", "dave"]
+    scram = "SCRAM-SHA-256=[iterations=8192,password=dave-secret]"
+    run(configs, "--alter", *dave, "--add-config", scram)
+    run(configs, "--alter", *dave, "--add-config", "producer_byte_rate=1048576")
+    shown = run(configs, "--describe", *dave)
+    assert "SCRAM-SHA-256=iterations=8192" in shown
+    assert "producer_byte_rate=1048576" in shown
+    assert "secret" not in secured.broker.log.read_text()
+    topic = create_topic(secured.broker.bootstrap, unique("granted"))
+    granted = ["--add", "--allow-principal", "User:dave", "--producer", "--topic", topic]
+    assert "operation=WRITE, permissionType=ALLOW" in run(acls, *granted)
+    USERS["dave"] = "dave-secret"
+    producer = Producer(secured.librdkafka("SASL_SSL", "SCRAM-SHA-256", "dave"))
+    producer.produce(topic, b"x")
+    assert producer.flush(PATIENCE_S) == 0
+    listed = run(acls, "--list", "--topic", topic)
+    assert "principal=User:dave, host=*, operation=DESCRIBE" in listed
+    run(acls, "--remove", "--force", "--topic", topic)
+    assert "User:dave" not in run(acls, "--list", "--topic", topic)

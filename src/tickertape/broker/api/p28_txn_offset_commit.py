@@ -65,12 +65,18 @@ def _commit(
     now_ms = broker.clock.now_ms()
     offsets: dict[TopicIndex, Committed] = {}
     errors: dict[TopicIndex, ErrorCode] = {}
+    denial = _denial(broker, call, ask)
     denied = denied_topics(broker, call, Operation.READ, (topic.name for topic in ask.topics))
     for topic in ask.topics:
         forbidden = ErrorCode.TOPIC_AUTHORIZATION_FAILED if topic.name in denied else ErrorCode.NONE
         for part in topic.partitions:
             where = (topic.name, part.partition_index)
-            error = refusal or forbidden or offset_fault(broker, where, part.committed_metadata)
+            error = (
+                denial
+                or forbidden
+                or refusal
+                or offset_fault(broker, where, part.committed_metadata)
+            )
             if error:
                 errors[where] = error
             else:

@@ -28,10 +28,7 @@ def alter_partition_reassignments(broker: Broker, request: Request, call: Call) 
     """Answer for each partition."""
     ask, _ = AlterPartitionReassignmentsRequest.decode(request.frame, request.at, request.version)
     if not may_cluster(broker, call, Operation.ALTER):
-        refusal = AlterPartitionReassignmentsResponse(
-            error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-        )
-        answer(call, request.header, refusal)
+        answer(call, request.header, _denied(ask))
         return
     response = AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=ask.allow_replication_factor_change,
@@ -45,6 +42,25 @@ def alter_partition_reassignments(broker: Broker, request: Request, call: Call) 
         ],
     )
     answer(call, request.header, response)
+
+
+def _denied(ask: AlterPartitionReassignmentsRequest) -> AlterPartitionReassignmentsResponse:
+    error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    return AlterPartitionReassignmentsResponse(
+        error_code=error,
+        responses=[
+            ReassignableTopicResponse(
+                name=topic.name,
+                partitions=[
+                    ReassignablePartitionResponse(
+                        partition_index=part.partition_index, error_code=error
+                    )
+                    for part in topic.partitions
+                ],
+            )
+            for topic in ask.topics
+        ],
+    )
 
 
 def _outcome(

@@ -29,9 +29,11 @@ def describe_user_scram_credentials(broker: Broker, request: Request, call: Call
     """List who can log in by SCRAM."""
     ask, _ = DescribeUserScramCredentialsRequest.decode(request.frame, request.at, request.version)
     if not may_cluster(broker, call, Operation.DESCRIBE):
+        denied = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
         refusal = DescribeUserScramCredentialsResponse(
-            error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+            error_code=denied,
             error_message="Cluster authorization failed.",
+            results=[DescribeUserScramCredentialsResult(error_code=denied)],  # Kafka's: of nobody
         )
         answer(call, request.header, refusal)
         return
