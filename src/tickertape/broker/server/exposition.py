@@ -162,6 +162,7 @@ def _of_partitions(census: Census, node_id: str) -> Iterator[Metric]:
         "end": _tp("kafka_log_log_logendoffset", "The next offset, durable or not."),
         "size": _tp("kafka_log_log_size", "Bytes in the log's segments."),
         "segments": _tp("kafka_log_log_numlogsegments", "Segments of the log."),
+        "under_minimum": _tp("kafka_cluster_partition_underminisr", "1 if the log has failed."),
         "stable": _tp(
             "kafka_cluster_partition_laststableoffsetlag",
             "Durable records that read_committed may not read yet.",
@@ -181,6 +182,7 @@ def _of_partitions(census: Census, node_id: str) -> Iterator[Metric]:
             ("end", one.end),
             ("size", one.size),
             ("segments", one.segments),
+            ("under_minimum", 1 if one.failed else 0),
             ("stable", one.durable - one.stable),
         ):
             shown[name].add_metric(where, value)

@@ -180,3 +180,36 @@ def test_a_taken_port_is_said() -> None:
         with pytest.raises(MisuseError, match=f"cannot listen on 127.0.0.1:{port}"):
             Operations("127.0.0.1", port, loop)
         loop.close()
+
+
+PANELS = {
+    "kafka_topic_partitions": {"topic"},
+    "kafka_topic_partition_replicas": {"topic", "partition"},
+    "kafka_topic_partition_in_sync_replica": {"topic", "partition"},
+    "kafka_topic_partition_under_replicated_partition": {"topic", "partition"},
+    "kafka_cluster_partition_underminisr": {"topic", "partition"},
+    "kafka_topic_partition_leader_is_preferred": {"topic", "partition"},
+    "kafka_topic_partition_current_offset": {"topic", "partition"},
+    "kafka_topic_partition_oldest_offset": {"topic", "partition"},
+    "kafka_consumergroup_current_offset": {"consumergroup", "topic", "partition"},
+    "kafka_consumergroup_lag": {"consumergroup", "topic", "partition"},
+}
+"""What the panels of Grafana's dashboard 7589 and of Strimzi's one of its kind ask for."""
+
+
+def test_the_dashboards_of_kafka_exporter_find_their_names() -> None:
+    core = Core()
+    core.create("t")
+    core.produce("t", batch("a", "b", "c"))
+    producer = Producer(core)
+    producer.init()
+    producer.begin_offsets("readers")
+    producer.send_offset("readers", "t", 1)
+    producer.end(commit=True)
+    core.pass_ms(10)
+    found = scraped(core)
+    labels = {name: {label for label, _ in pairs} for name, pairs in found}
+    assert {name: labels.get(name) for name in PANELS} == PANELS
+    where = (("consumergroup", "readers"), ("partition", "0"), ("topic", "t"))
+    assert found["kafka_consumergroup_current_offset", where] == 1
+    assert found["kafka_consumergroup_lag", where] == 2
