@@ -64,7 +64,7 @@ def refuse_bytes(batch: memoryview, config: LogConfig) -> AppendResult | None:
     """None if the bytes are one whole, undamaged batch of magic 2 that fits."""
     size = len(batch)
     if size < BATCH_OVERHEAD:
-        return refused(ErrorCode.CORRUPT_MESSAGE, f"batch of {size} bytes, want at least 61")
+        return refused(ErrorCode.INVALID_RECORD, f"batch of {size} bytes, want at least 61")
     _, length, _, magic, crc = _FRONT.unpack_from(batch)
     if magic != 2:
         return _refuse_magic(magic)
@@ -137,6 +137,8 @@ def _times_matter(header: Header, config: LogConfig, now_ms: int) -> bool:
 def refuse_header(header: Header) -> AppendResult | None:
     """None if the fields of a client's batch make sense together."""
     attributes, delta, count = header[5], header[6], header[12]
+    if header[0]:
+        return refused(ErrorCode.INVALID_RECORD, f"base offset {header[0]}, want 0")
     if delta < 0 or count != delta + 1:
         return refused(ErrorCode.INVALID_RECORD, f"{count} records but last offset delta {delta}")
     if attributes not in _PLAIN:

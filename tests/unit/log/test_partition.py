@@ -66,8 +66,9 @@ GOOD = produced(b"a", b"b")
 @pytest.mark.parametrize(
     ("batch", "error"),
     [
-        (memoryview(b""), ErrorCode.CORRUPT_MESSAGE),
-        (GOOD[:60], ErrorCode.CORRUPT_MESSAGE),
+        (memoryview(b""), ErrorCode.INVALID_RECORD),
+        (GOOD[:60], ErrorCode.INVALID_RECORD),
+        (with_field(GOOD, 0, ">q", 7), ErrorCode.INVALID_RECORD),
         (GOOD[:-1], ErrorCode.INVALID_RECORD),
         (memoryview(bytes(GOOD) + b"\0"), ErrorCode.INVALID_RECORD),
         (memoryview(bytes(GOOD) * 2), ErrorCode.INVALID_RECORD),

@@ -130,7 +130,7 @@ def _store(broker: Broker, topic: Topic, configs: Mapping[str, str]) -> Refusal 
 def _untouchable(broker: Broker, resource: Altered[C]) -> Refusal | None:
     kind, name = resource.resource_type, resource.resource_name
     if kind == TOPIC:
-        return None
+        return None if name else (ErrorCode.INVALID_REQUEST, "got no name, want a topic's")
     if kind != BROKER:
         return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {TOPIC} (topic)"
     if name not in {"", str(broker.settings.node_id)}:

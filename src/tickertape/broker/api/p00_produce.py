@@ -43,7 +43,7 @@ from tickertape.broker.state.quotas import PRODUCER
 from tickertape.broker.state.topics import INTERNAL_TOPICS
 from tickertape.broker.state.transaction import TopicIndex
 from tickertape.broker.state.waits import Partition
-from tickertape.wire.batch import BATCH_OVERHEAD
+from tickertape.wire.batch import BATCH_OVERHEAD, MAGIC
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader, response_prefix
 from tickertape.wire.produce import (
@@ -59,6 +59,7 @@ _NONE: Final = ErrorCode.NONE
 _FIRST_SERVED: Final = 3
 _FIRST_ZSTD: Final = 7
 _ZSTD: Final = 4
+_MAGIC_AT: Final = 16
 _ATTRIBUTES_LOW_AT: Final = 22
 _COMPRESSION_BITS: Final = 0x07
 _TRANSACTIONAL_BIT: Final = 0x10
@@ -309,6 +310,8 @@ def _batch_refusal(records: memoryview, version: int) -> tuple[ErrorCode, str] |
     if len(records) <= _ATTRIBUTES_LOW_AT:
         return ErrorCode.INVALID_RECORD, f"got {len(records)} bytes, want one record batch"
     attributes = records[_ATTRIBUTES_LOW_AT]
+    if records[_MAGIC_AT] != MAGIC:
+        return None  # the log says so; there are no attributes
     if attributes & _CONTROL_BIT:
         return ErrorCode.INVALID_RECORD, "clients cannot write control batches"
     if version < _FIRST_ZSTD and attributes & _COMPRESSION_BITS == _ZSTD:

@@ -42,6 +42,7 @@ from tickertape.wire.parts import Part
 _NONE: Final = ErrorCode.NONE
 _READ_COMMITTED: Final = 1
 _SESSIONLESS: Final = frozenset({0, -1})  # epochs of a full request: open a session, or none
+_NOT_HERE: Final = frozenset({ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID})
 _WAIT_MS_MAX: Final = 600_000
 
 
@@ -158,7 +159,7 @@ class _Reading:
         high_watermark, start = log.durable_offset, log.log_start_offset
         offset = part.fetch_offset
         if not start <= offset <= log.end_offset:
-            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE, partition)
+            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE)
         if part.last_fetched_epoch >= 0:
             diverging = self._diverging(partition, part)
             if diverging is not None:
@@ -197,24 +198,17 @@ class _Reading:
         log = partition.log
         epoch, end = log.end_offset_for_epoch(part.last_fetched_epoch)
         if epoch < 0:
-            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE, partition)
+            return self._refuse(part, ErrorCode.OFFSET_OUT_OF_RANGE)
         if epoch == part.last_fetched_epoch and end >= part.fetch_offset:
             return None
-        out = self._refuse(part, _NONE, partition)
+        out = self._refuse(part, _NONE)
         out.diverging = (epoch, end)
         return out
 
-    def _refuse(
-        self, part: FetchPartition, error: ErrorCode, partition: Partition | None = None
-    ) -> FetchedPartition:
+    def _refuse(self, part: FetchPartition, error: ErrorCode) -> FetchedPartition:
         self._failed = True
-        high_watermark = stable = start = -1
-        if partition is not None:
-            high_watermark = partition.log.durable_offset
-            stable = partition.log.last_stable_offset
-            start = partition.log.log_start_offset
-        aborted: list[tuple[int, int]] | None = [] if self._read_committed else None
-        return FetchedPartition(part.index, error, high_watermark, stable, start, aborted, [], 0)
+        nobody = self._read_committed or error in _NOT_HERE
+        return FetchedPartition(part.index, error, aborted=[] if nobody else None)
 
 
 def _send(broker: Broker, call: Call, header: RequestHeader, reading: _Reading) -> None:

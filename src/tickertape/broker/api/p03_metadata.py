@@ -51,7 +51,8 @@ def metadata(broker: Broker, request: Request, call: Call) -> None:
             if may(broker, call, Operation.DESCRIBE, Resource.TOPIC, topic.name)
         ]
     else:
-        topics = [_asked(broker, call, wanted, ask) for wanted in ask.topics or ()]
+        once = {(wanted.name, wanted.topic_id): wanted for wanted in ask.topics or ()}
+        topics = [_asked(broker, call, wanted, ask) for wanted in once.values()]
     response = MetadataResponse(
         brokers=[
             MetadataResponseBroker(

@@ -112,6 +112,9 @@ def _check(broker: Broker, wanted: CreatableTopic) -> NewTopic | Refusal:
         refusal = refusal or replication_refusal(wanted.replication_factor)
     if refusal is not None:
         return refusal
+    without = [config.name for config in wanted.configs if config.value is None]
+    if without:
+        return ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {without}"
     configs, refusal = checked_configs(
         broker, {config.name: config.value for config in wanted.configs}
     )
@@ -133,4 +136,4 @@ def _configs(broker: Broker, configs: dict[str, str]) -> list[CreatableTopicConf
 
 def _refused(name: str, refusal: Refusal) -> CreatableTopicResult:
     error, message = refusal
-    return CreatableTopicResult(name=name, error_code=error, error_message=message, configs=None)
+    return CreatableTopicResult(name=name, error_code=error, error_message=message, configs=[])

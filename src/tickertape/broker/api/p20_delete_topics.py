@@ -9,6 +9,7 @@ Versions. 4 flexible, 5 error messages, 6 by topic id (KIP-516).
 Deviations. The broker's own topics cannot be deleted: INVALID_TOPIC_EXCEPTION.
 """
 
+from collections import Counter
 from typing import Final
 from uuid import UUID
 
@@ -39,7 +40,7 @@ def delete_topics(broker: Broker, request: Request, call: Call) -> None:
     if request.version < _FIRST_WITH_IDS:
         wanted = [DeleteTopicState(name=name) for name in ask.topic_names]
     if broker.settings.delete_topic_enable:
-        responses = [_delete(broker, call, state) for state in wanted]
+        responses = _deleted(broker, call, wanted)
     else:
         error = (
             ErrorCode.INVALID_REQUEST
@@ -49,6 +50,20 @@ def delete_topics(broker: Broker, request: Request, call: Call) -> None:
         why = (error, "Topic deletion is disabled.")
         responses = [_refused(state.name, state.topic_id, why) for state in wanted]
     answer(call, request.header, DeleteTopicsResponse(responses=responses))
+
+
+def _deleted(
+    broker: Broker, call: Call, wanted: list[DeleteTopicState]
+) -> list[DeletableTopicResult]:
+    """Each once: a topic that is named twice stays."""
+    named = Counter((state.name, state.topic_id) for state in wanted)
+    twice = ErrorCode.INVALID_REQUEST, "the topic is named more than once"
+    return [
+        _delete(broker, call, state)
+        if named[state.name, state.topic_id] == 1
+        else _refused(state.name, state.topic_id, twice)
+        for state in {(state.name, state.topic_id): state for state in wanted}.values()
+    ]
 
 
 def _delete(broker: Broker, call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:

@@ -104,6 +104,8 @@ def _denial(broker: Broker, call: Call, ask: TxnOffsetCommitRequest) -> ErrorCod
 
 def _group_refusal(broker: Broker, ask: TxnOffsetCommitRequest) -> ErrorCode:
     """Whether the group has a reason to refuse the whole request."""
+    if not ask.group_id:
+        return ErrorCode.INVALID_GROUP_ID
     who = Membership(
         member_id=ask.member_id,
         instance_id=ask.group_instance_id,

@@ -61,7 +61,7 @@ def _described(
         return result
     wanted = resource.configuration_keys
     result.configs = [
-        _result(config, ask) for config in found if wanted is None or config.name in wanted
+        _result(config, ask) for config in found if not wanted or config.name in wanted
     ]
     return result
 

@@ -33,7 +33,7 @@ def elect_leaders(broker: Broker, request: Request, call: Call) -> None:
     if not may_cluster(broker, call, Operation.ALTER):
         response = _refused(ask, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
     elif ask.election_type not in _TYPES:
-        response = ElectLeadersResponse(error_code=ErrorCode.INVALID_REQUEST)
+        response = _refused(ask, ErrorCode.INVALID_REQUEST)
     else:
         response = ElectLeadersResponse(
             replica_election_results=[

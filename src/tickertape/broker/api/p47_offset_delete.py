@@ -35,9 +35,9 @@ def offset_delete(broker: Broker, request: Request, call: Call) -> None:
         error = ErrorCode.GROUP_AUTHORIZATION_FAILED
         answer(call, header, OffsetDeleteResponse(error_code=error))
         return
-    group = broker.groups.find(ask.group_id)
+    group = broker.groups.find(ask.group_id) if ask.group_id else None
     if group is None:
-        refused = ErrorCode.GROUP_ID_NOT_FOUND
+        refused = ErrorCode.GROUP_ID_NOT_FOUND if ask.group_id else ErrorCode.INVALID_GROUP_ID
         answer(call, header, OffsetDeleteResponse(error_code=refused))
         return
     if group.members and not is_consumer_group(group):

@@ -202,6 +202,8 @@ class Group:
         """May this TxnOffsetCommit be stored? A rebalance under way does not matter (KIP-447)."""
         if self.state is GroupState.DEAD:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
+        if generation < 0 and self.state is GroupState.EMPTY:
+            return ErrorCode.NONE  # whatever else it says of its consumer, as in Kafka
         if generation < 0 and member_id == "" and instance_id is None:
             return ErrorCode.NONE  # a producer that says nothing of its consumer
         error = self._check_member(member_id, instance_id)

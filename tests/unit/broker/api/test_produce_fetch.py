@@ -99,7 +99,7 @@ def attributes(flags: int) -> bytes:
     [
         (None, ErrorCode.INVALID_RECORD),
         (b"", ErrorCode.INVALID_RECORD),
-        (b"x" * 100, ErrorCode.INVALID_RECORD),
+        (b"x" * 100, ErrorCode.CORRUPT_MESSAGE),
         (corrupt(), ErrorCode.CORRUPT_MESSAGE),
         (batch("a") + batch("b"), ErrorCode.INVALID_RECORD),
         (batch("a")[:-1], ErrorCode.INVALID_RECORD),
