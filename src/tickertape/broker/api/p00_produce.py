@@ -323,7 +323,7 @@ def _transaction_refusal(
     broker: Broker, partition: Partition, records: memoryview, writer: Writer
 ) -> tuple[ErrorCode, str] | None:
     """None if it is not transactional, or of an open transaction that holds the partition."""
-    if not records[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT:
+    if records[_MAGIC_AT] != MAGIC or not records[_ATTRIBUTES_LOW_AT] & _TRANSACTIONAL_BIT:
         return None
     version, transactional_id, error = writer
     if len(records) < BATCH_OVERHEAD:
