@@ -299,6 +299,21 @@ def test_a_zombie_that_says_who_it_was(producer: Producer, topic: str) -> None:
     assert replace(zombie, id=-1).init(keep=True) is ErrorCode.INVALID_REQUEST
 
 
+@pytest.mark.parametrize("version", [9, 11, 12])
+def test_records_of_who_is_not_the_producer(producer: Producer, topic: str, version: int) -> None:
+    mapping = ErrorCode.INVALID_PRODUCER_ID_MAPPING
+    for stranger, wanted in (
+        (replace(producer, name=unique("nobody")), mapping),
+        (replace(producer, name=""), ErrorCode.INVALID_REQUEST),
+        (replace(producer, id=producer.id + 1_000_000), mapping),
+        (replace(producer, epoch=producer.epoch + 1), OLD),
+    ):
+        assert stranger.send(topic, "x", version=version) is wanted
+        assert stranger.end(commit=True) in {wanted, FENCED}
+        assert stranger.send_offset("g", topic) is wanted
+    assert producer.state() == "Empty"
+
+
 def described(producer: Producer, topic: str) -> list[tuple[int, int, int, int]]:
     """Epoch, last sequence, last timestamp (after RECORD_MS: a marker), start of what is open."""
     ask = DescribeProducersRequest(topics=[TopicRequest(name=topic, partition_indexes=[0])])

@@ -120,7 +120,7 @@ class Transactions:
         """
         entry = self._entries.get(transactional_id)
         if entry is None:
-            return ErrorCode.INVALID_PRODUCER_ID_MAPPING
+            return _unknown(transactional_id)
         current, pending = entry.current, entry.pending
         error = _for_writers(current.owner_error(owner))
         if error is not _NONE:
@@ -305,8 +305,7 @@ class Transactions:
         """The entry, or an answer."""
         entry = self._entries.get(transactional_id)
         if entry is None:
-            known = ErrorCode.INVALID_PRODUCER_ID_MAPPING
-            done(known if transactional_id else ErrorCode.INVALID_REQUEST)
+            done(_unknown(transactional_id))
         return entry
 
     def _proceed(self, entry: _Entry, following: Transaction | ErrorCode, done: Done) -> None:
@@ -415,6 +414,12 @@ class Transactions:
                 self._markers.again(transaction)
 
         self._store(entry, transaction.completed(self._clock.now_ms()), done)
+
+
+def _unknown(transactional_id: str) -> ErrorCode:
+    """There is no such id, and none can be empty."""
+    known = ErrorCode.INVALID_PRODUCER_ID_MAPPING
+    return known if transactional_id else ErrorCode.INVALID_REQUEST
 
 
 def _for_writers(error: ErrorCode) -> ErrorCode:
