@@ -58,6 +58,13 @@ def test_records_from_the_future_and_the_past_are_named(target: Broker) -> None:
         assert message == "One or more records have been rejected due to invalid timestamp"
 
 
+@pytest.mark.parametrize("acks", [1, -1])
+def test_one_node_is_enough_whatever_min_insync_replicas_says(target: Broker, acks: int) -> None:
+    topic = made(target, min_insync_replicas="2")
+    with connected(target) as connection:
+        assert raw.produce(connection, topic, Batch(), acks=acks) == raw.Produced(0, 0)
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_batches_are_stored_in_the_topics_codec_and_read_back(target: Broker, codec: str) -> None:
     topic = made(target, compression_type=codec)
