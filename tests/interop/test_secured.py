@@ -4,17 +4,21 @@ import asyncio
 import ssl
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiokafka
-import kafka
 import pytest
 import trustme
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # kafka-python, of its own doing
+    from kafka import KafkaConsumer, KafkaProducer
 from tests.interop.harness import (
     PATIENCE_S,
     Tickertape,
@@ -26,6 +30,7 @@ from tests.interop.harness import (
     unique,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:read_text is deprecated:DeprecationWarning")
 USERS = {"admin": "admin-secret", "alice": "alice-secret"}
 JAAS = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -195,10 +200,10 @@ def test_kafka_python(secured: Secured, mechanism: str) -> None:
         "sasl_plain_username": "admin",
         "sasl_plain_password": "admin-secret",
     }
-    producer = kafka.KafkaProducer(**security)
+    producer = KafkaProducer(**security)
     assert producer.send(topic, b"x").get(timeout=PATIENCE_S).offset == 0
     producer.close()
-    consumer = kafka.KafkaConsumer(
+    consumer = KafkaConsumer(
         topic, **security, auto_offset_reset="earliest", consumer_timeout_ms=20_000
     )
     assert next(consumer).value == b"x"
