@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -351,3 +352,71 @@ def test_an_idle_loop_does_not_tick_without_need() -> None:
         await asyncio.sleep(0.2)
 
     assert play(scenario).ticks <= 3
+
+
+def test_an_address_has_so_many_connections(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        clients = [await connect(), await connect()]
+        for client in clients:
+            client[1].write(framed(b"echo"))
+            assert await answer(client) == b"echo"
+        for _ in range(3):
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await answer(await connect())
+        clients.pop()[1].close()
+        await until(lambda: shell.connections_open == 1)
+        again = await connect()
+        again[1].write(framed(b"echo"))
+        assert await answer(again) == b"echo"
+
+    limits = Limits(connections_per_ip_max=0, connections_per_ip={"127.0.0.1": 2})
+    play(scenario, limits)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refusing connections from 127.0.0.1: 2 are open"
+    ]
+
+
+def test_a_last_word_is_heard_and_then_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        client[1].write(framed(b"who"))
+        await kept(core, 1)
+        core.kept[0][1].answer([b"no" * 100_000])
+        core.kept[0][1].hang_up("not welcome")
+        assert await answer(client) == b"no" * 100_000
+        assert await client[0].read() == b""
+
+    play(scenario)
+    assert "not welcome" in caplog.text
+
+
+def test_who_exceeds_a_quota_is_not_read_from_for_a_while() -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        client[1].write(framed(b"much"))
+        await kept(core, 1)
+        began = asyncio.get_running_loop().time()
+        core.kept[0][1].throttle_ms = 60
+        core.kept[0][1].answer([b"later"])
+        assert await answer(client) == b"later"
+        client[1].write(framed(b"echo"))
+        assert await answer(client) == b"echo"
+        assert asyncio.get_running_loop().time() - began >= 0.06  # not before; how late is free
+
+    play(scenario)
+
+
+def test_what_waits_is_told_that_its_client_has_gone() -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        client[1].write(framed(b"poll", b"poll"))
+        await kept(core, 2)
+        gone: list[int] = []
+        for number, (_, call) in enumerate(core.kept):
+            call.on_gone = partial(gone.append, number)
+        core.kept[1][1].answer([b"has its answer"])
+        client[1].close()
+        await until(lambda: not shell.connections_open)
+        assert gone == [0]
+
+    play(scenario)
