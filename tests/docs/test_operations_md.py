@@ -43,3 +43,17 @@ def test_labels_are_those_documented() -> None:
         for sample in family.samples:
             labels = {label for label in sample.labels if label != "le"}
             assert labels <= documented[name_of(family)], (sample.name, labels)
+
+
+def test_every_kind_of_problem_is_documented_and_no_other() -> None:
+    source = Path(__file__).parents[2] / "src" / "tickertape"
+    code = "".join(
+        (source / name).read_text() for name in ("log/check.py", "broker/state/check.py")
+    )
+    kinds = set(re.findall(r'Problem\("([a-z-]+)"', code))
+    kinds |= {"snapshot", "window", "group-state", "transaction-state"}  # chosen by the file's name
+    table = DOC.partition("| problem |")[2].partition("\n\n")[0]
+    documented = set(
+        re.findall(r"`([a-z]+(?:-[a-z]+)*)`", table.replace("`leader-epoch-checkpoint`", ""))
+    )
+    assert kinds - {"leftover"} == documented

@@ -227,7 +227,7 @@ def _of_requests(readings: Readings) -> Iterator[Metric]:
         for name in names:  # Kafka counts a fetch under both
             requests.add_metric([name], api.seconds.count)
             for code, count in sorted(api.errors.items()):
-                errors.add_metric([name, ErrorCode(code).name], count)
+                errors.add_metric([name, _error_name(code)], count)
             _add_quantiles(total_ms, [name], api.recent)
         _add_histogram(seconds, [api.name], api.seconds)
     yield from (requests, errors, total_ms, seconds)
@@ -253,6 +253,13 @@ def _of_requests(readings: Readings) -> Iterator[Metric]:
         "Connections refused: there were too many.",
         readings.connections_refused,
     )
+
+
+def _error_name(code: int) -> str:
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return str(code)
 
 
 def _of_failures(apis: list[Api]) -> Iterator[Metric]:

@@ -37,9 +37,13 @@ _JSON: Final = "application/json; charset=utf-8"
 class Operations:
     """See the module. Made before the logs are opened, told when the broker serves."""
 
-    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
-        """Listen; MisuseError if the port is taken."""
+    def __init__(
+        self, host: str, port: int, loop: asyncio.AbstractEventLoop, *,
+        patience_s: float = _ANSWER_S_MAX,
+    ) -> None:  # fmt: skip
+        """Listen; MisuseError if the port is taken. ``patience_s``: with the core."""
         self._loop = loop
+        self.patience_s: Final = patience_s
         self._read: Callable[[], Readings] | None = None
         try:
             self._server = _Server((host, port), self)
@@ -80,7 +84,7 @@ class Operations:
         async def on_loop() -> Readings:
             return read()
 
-        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(_ANSWER_S_MAX)
+        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(self.patience_s)
 
 
 class _Server(ThreadingHTTPServer):
@@ -115,10 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        operations = cast(_Server, self.server).operations
         try:
-            readings = cast(_Server, self.server).operations.readings()
+            readings = operations.readings()
         except (TimeoutError, RuntimeError):
-            reasons = [f"the core has not answered for {_ANSWER_S_MAX:g} s"]
+            reasons = [f"the core has not answered for {operations.patience_s:g} s"]
             self._tell(HTTPStatus.SERVICE_UNAVAILABLE, "stuck", reasons)
             return
         if path == "/metrics":

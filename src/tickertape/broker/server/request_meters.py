@@ -5,10 +5,13 @@ answer, so a long poll's wait is in it, as in Kafka's TotalTimeMs.
 """
 
 from time import perf_counter
+from typing import Final
 
 from tickertape.base.histogram import Histogram, Recent
+from tickertape.wire.api_keys import ApiKey
 
 SPAN_MS = 60_000
+_KNOWN: Final = frozenset(map(int, ApiKey))
 
 
 class ApiMeter:
@@ -37,10 +40,10 @@ class RequestMeters:
         self.by_key: dict[int, ApiMeter] = {}
         self._began_ms = now_ms
 
-    def of(self, frame: memoryview) -> ApiMeter:
-        """The meter of this request's API."""
+    def of(self, frame: memoryview) -> ApiMeter | None:
+        """The meter of this request's API; None if Kafka has no such API."""
         key = int.from_bytes(frame[:2], "big")
         meter = self.by_key.get(key)
-        if meter is None:
+        if meter is None and key in _KNOWN:
             meter = self.by_key[key] = ApiMeter(self._began_ms)
         return meter

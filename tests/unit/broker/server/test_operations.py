@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
@@ -17,17 +18,22 @@ from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.exposition import take
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.operations import Operations
+from tickertape.broker.server.request_meters import RequestMeters
 
 Ask = Callable[[str], tuple[int, str]]
 
 
-def asked(core: Core, questions: Callable[[Ask], Any], *, serves: bool = True) -> Any:  # noqa: ANN401  # whatever they return
+def asked(
+    core: Core, questions: Callable[[Ask], Any], *, serves: bool = True,
+    meters: RequestMeters | None = None,
+) -> Any:  # noqa: ANN401  # whatever they return  # fmt: skip
     """Serve this core's metrics, and run ``questions`` in a thread beside it."""
 
     async def main() -> Any:  # noqa: ANN401  # as above
         loop = asyncio.get_running_loop()
         operations = Operations("127.0.0.1", 0, loop)
         shell = CoreLoop(core.broker, lambda *_: None, clock=core.clock, limits=Limits())
+        shell.meters = meters
         if serves:
             operations.serves(lambda: take(core.broker, shell, shell.commits.seconds, 0))
         address = operations.url.split("/")[2]
@@ -213,3 +219,47 @@ def test_the_dashboards_of_kafka_exporter_find_their_names() -> None:
     where = (("consumergroup", "readers"), ("partition", "0"), ("topic", "t"))
     assert found["kafka_consumergroup_current_offset", where] == 1
     assert found["kafka_consumergroup_lag", where] == 2
+
+
+def test_a_core_that_hangs_is_not_called_alive() -> None:
+    core = Core()
+    answers: list[tuple[int, str]] = []
+
+    async def main() -> None:
+        operations = Operations("127.0.0.1", 0, asyncio.get_running_loop(), patience_s=0.05)
+        shell = CoreLoop(core.broker, lambda *_: None, clock=core.clock, limits=Limits())
+        operations.serves(lambda: take(core.broker, shell, shell.commits.seconds, 0))
+        address = operations.url.split("/")[2]
+        asking = threading.Thread(target=lambda: answers.append(_get(address, "/health")))
+        asking.start()
+        asking.join()  # the loop does nothing meanwhile: it hangs
+        operations.close()
+        shell.close()
+
+    asyncio.run(main())
+    ((status, text),) = answers
+    assert status == 503
+    assert json.loads(text)["reasons"] == ["the core has not answered for 0.05 s"]
+
+
+def test_requests_and_errors_are_counted_under_kafkas_names_and_nonsense_under_none() -> None:
+    meters = RequestMeters(now_ms=0)
+    produce = meters.of(memoryview(b"\x00\x00\x00\x09"))
+    describe = meters.of(memoryview(b"\x00\x16"))
+    assert produce is not None
+    assert describe is not None
+    produce.answered(0.0)
+    produce.failed(3)
+    produce.failed(12_345)
+    for frame in (b"\x75\x30", b"\x7f\xff", b"\x00", b""):
+        assert meters.of(memoryview(frame)) in {None, produce}
+    core = Core()
+
+    def questions(ask: Ask) -> tuple[int, str]:
+        return ask("/metrics")
+
+    _, text = asked(core, questions, meters=meters)
+    assert 'requests_total{request="Produce"} 1.0' in text
+    assert 'errors_total{error="UNKNOWN_TOPIC_OR_PARTITION",request="Produce"} 1.0' in text
+    assert 'errors_total{error="12345",request="Produce"} 1.0' in text
+    assert 'request="InitProducerId"} 0.0' in text
