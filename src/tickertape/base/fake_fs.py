@@ -5,8 +5,8 @@ File content is durable after ``File.sync``; a name (created, renamed, removed) 
 it or a seeded part: writes to one file and changes to one folder are lost from the end backwards,
 as a journal loses them, and the last write may be torn or become zeros.
 
-After a failed sync the unsynced bytes can still be read but will never become durable, whatever
-later syncs say: that is what Linux does.
+After a failed sync the unsynced bytes can still be read, by the next process too, but will never
+become durable, whatever later syncs say, unless they are written again: that is what Linux does.
 """
 
 import random
@@ -56,17 +56,19 @@ class _Inode:
     content: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
     pending: list[_Write | _Truncate] = field(default_factory=list)
-    forsaken: bool = False  # a sync failed: nothing becomes durable any more
 
     def change(self, operation: _Write | _Truncate) -> None:
         _apply(self.content, operation)
         self.pending.append(operation)
 
     def sync(self) -> None:
-        if not self.forsaken:
-            for operation in self.pending:
-                _apply(self.durable, operation)
-            self.pending.clear()
+        for operation in self.pending:
+            _apply(self.durable, operation)
+        self.pending.clear()
+
+    def forsake(self) -> None:
+        """A sync has failed: what was written counts as clean now; lengths are the journal's."""
+        self.pending = [one for one in self.pending if isinstance(one, _Truncate)]
 
     def crash(self, loss: Loss, rng: random.Random) -> None:
         if loss is Loss.TORN:
@@ -78,7 +80,6 @@ class _Inode:
                     _apply(self.durable, _torn(operation, rng))
         self.content[:] = self.durable
         self.pending = []
-        self.forsaken = False
 
 
 def _apply(content: bytearray, operation: _Write | _Truncate) -> None:
@@ -191,11 +192,11 @@ class FakeFile:
         self._inode.change(_Truncate(size))
 
     def sync(self) -> None:
-        """Make the content durable; after a failure it never will be."""
+        """Make the content durable; after a failure what was written never will be."""
         try:
             self._step("sync")
         except StorageError:
-            self._inode.forsaken = True
+            self._inode.forsake()
             raise
         self._inode.sync()
 

@@ -18,6 +18,8 @@ PARTITION_METADATA: Final = "partition.metadata"
 LOG_START: Final = "log-start-offset-checkpoint"
 CLEANED_OFFSETS: Final = "cleaned-offsets-checkpoint"
 RECOVERY_POINT: Final = "recovery-point-offset-checkpoint"
+SYNC_FAILED: Final = "sync-failed"
+"""Its presence says that what can be read here may not be on the disk."""
 
 SEGMENT_FILES: Final = (LOG, INDEX, TIME_INDEX)
 ALL_OF_SEGMENT: Final = (INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT, WINDOW, LOG)

@@ -249,6 +249,8 @@ class PartitionLog:
                 active = self._roll(now_ms)
             active.append((prefix, batch[16:]), size, last, timestamp, config.index_interval_bytes)
         except StorageError as error:
+            if sequence == 0:
+                self._producers.expect(producer_id, epoch, now_ms)
             return self._undo(error)
         if marker is not None:
             owner = (producer_id, epoch)
@@ -329,6 +331,7 @@ class PartitionLog:
             writes=writes,
             sealed=self._sealed[:],
             recovery_point=recovery_point,
+            folder=self.folder,
             fs=self._fs,
         )
         return self._ticket

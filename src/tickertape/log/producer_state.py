@@ -166,6 +166,11 @@ class ProducerStates:
         producer.last_timestamp = batch[4]
         producer.seen_ms = now_ms
 
+    def expect(self, producer_id: int, epoch: int, now_ms: int) -> None:
+        """Its first batch could not be written: the second, in flight already, is not the first."""
+        if producer_id not in self.by_id:
+            self.by_id[producer_id] = Producer(epoch, now_ms)
+
     def fence(self, producer_id: int, epoch: int, timestamp: int, now_ms: int) -> None:
         """A control batch of this epoch is in the log: older epochs may not write any more."""
         producer = self.by_id.get(producer_id)

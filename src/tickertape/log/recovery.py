@@ -3,7 +3,9 @@
 After a clean close the files are trusted and only the last few KiB are read. After a crash every
 batch from the recovery point on is checked (CRC, contiguous offsets), what follows the first bad
 one is cut, indexes and producer state are rebuilt, what survives is synced before anybody sees
-it, and a new leader epoch begins. Recovery may itself be cut at any point and run again.
+it, and a new leader epoch begins. After a failed sync (results.sync_files) what survives is also
+written again, as the disk may not have it though it can be read. Recovery may itself be cut at
+any point and run again.
 """
 
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from tickertape.log.producer_snapshot import (
     write_window,
 )
 from tickertape.log.producer_state import Batch, ProducerStates
+from tickertape.log.results import sync_files
 from tickertape.log.segment import Segment
 from tickertape.log.transactions import Aborted, read_index, read_marker, write_index
 from tickertape.wire.batch import (
@@ -100,6 +103,7 @@ class _Loader:
         self._removed: list[str] = []
         self._rebuilt: list[str] = []
         self._remarks: list[str] = []
+        self._doubted = False  # a sync has failed: what can be read may not be on the disk
 
     def load(self, *, clean: bool) -> Loaded:
         listed = tidy_leftovers(self._fs, self._folder)
@@ -108,8 +112,9 @@ class _Loader:
         self._snapshots = names.offsets_of(listed, names.SNAPSHOT)
         self._txn_indexes = names.offsets_of(listed, names.TXN_INDEX)
         self._load_epochs(listed)
+        self._doubted = names.SYNC_FAILED in listed
         bases = names.offsets_of(listed, names.LOG)
-        end = self._trusted(bases) if bases and clean else None
+        end = self._trusted(bases) if bases and clean and not self._doubted else None
         recovering = bool(bases) and end is None
         if recovering:
             end = self._recovered(bases, point)
@@ -246,6 +251,8 @@ class _Loader:
                 need = _size_at(chunk, 0)
                 if len(chunk) < need <= size - position:
                     chunk = memoryview(segment.file.pread(position, need))
+                if self._doubted:
+                    segment.file.pwrite(chunk_at, chunk)
             reason = _fault(chunk[at : at + need], need, expected, strict=strict)
             if reason:
                 self._bytes_cut += size - position
@@ -290,9 +297,10 @@ class _Loader:
         """Make what survived durable, then say so."""
         for segment in self._segments[:-1]:
             segment.seal()
-        for segment in self._segments:
-            for file in segment.files_to_sync():
-                file.sync()
+        files = [file for segment in self._segments for file in segment.files_to_sync()]
+        sync_files(self._fs, self._folder, files)
+        if self._doubted:
+            self._fs.remove(self._path(names.SYNC_FAILED))
         for offset in self._snapshots:
             if offset > end:
                 self._fs.remove(self._path(names.offset_name(offset, names.SNAPSHOT)))

@@ -1,10 +1,13 @@
 """What a partition log answers: results of append and read, and the ticket of a group commit."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import File, FileSystem
+from tickertape.log import names
 from tickertape.log.segment import Segment
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.parts import Part
@@ -51,13 +54,13 @@ class SyncTicket:
     writes: list[tuple[str, bytes]]
     sealed: list[Segment]
     recovery_point: int
+    folder: str
     fs: FileSystem = field(repr=False)
     unwritten: str | None = None
 
     def run(self) -> None:
         """Sync. Raises StorageError: the log must then be told ``finish_sync(..., ok=False)``."""
-        for file in self.files:
-            file.sync()
+        sync_files(self.fs, self.folder, self.files)
         for folder in dict.fromkeys(self.folders):
             self.fs.sync_dir(folder)
         self.write()
@@ -69,3 +72,19 @@ class SyncTicket:
                 self.fs.write_atomic(path, content)
         except StorageError as error:
             self.unwritten = str(error)
+
+
+def sync_files(fs: FileSystem, folder: str, files: Iterable[File]) -> None:
+    """Sync files of the log in ``folder``. StorageError if that fails, with a note in the folder.
+
+    After a failed sync the bytes can be read as long as the machine runs, and no later sync writes
+    them: a process that opens the log must write them again, or a power cut would take what it has
+    acknowledged. The note says so; after a power cut the disk tells the truth, note or not.
+    """
+    try:
+        for file in files:
+            file.sync()
+    except StorageError:
+        with suppress(StorageError):
+            fs.open(f"{folder}/{names.SYNC_FAILED}", create=True).close()
+        raise

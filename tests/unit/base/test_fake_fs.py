@@ -78,6 +78,23 @@ def test_after_a_failed_sync_bytes_never_become_durable() -> None:
     assert fs.read("/d/a") == b"kept"
 
 
+def test_what_is_written_after_a_failed_sync_leaves_a_hole_before_it() -> None:
+    fs = FakeFileSystem()
+    durable_file(fs, b"kept")
+    file = fs.open("/d/a")
+    file.append((b"lost",))
+    fs.fail_at(1)
+    with pytest.raises(StorageError):
+        file.sync()
+    file.append((b"more",))
+    file.sync()
+    file.pwrite(4, b"LO")
+    file.sync()
+    assert fs.read("/d/a") == b"keptLOstmore"
+    fs.crash(Loss.ALL)
+    assert fs.read("/d/a") == b"keptLO\0\0more"
+
+
 def test_a_failed_append_leaves_a_prefix() -> None:
     lengths = set()
     for seed in range(60):

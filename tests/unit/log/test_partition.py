@@ -317,6 +317,18 @@ def test_durable_offset_follows_the_ticket_not_later_appends() -> None:
     assert log.begin_sync() is None
 
 
+def test_the_second_batch_of_a_producer_is_not_its_first_when_that_could_not_be_written() -> None:
+    fs, log = new_log()
+    fs.fail_at(1)
+    assert (
+        log.append(produced(b"0", producer=(7, 0, 0)), NOW).error is ErrorCode.KAFKA_STORAGE_ERROR
+    )
+    second = log.append(produced(b"1", producer=(7, 0, 1)), NOW)
+    assert second.error is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.append(produced(b"0", producer=(7, 0, 0)), NOW).base_offset == 0
+    assert log.append(produced(b"1", producer=(7, 0, 1)), NOW).base_offset == 1
+
+
 def test_after_a_failed_sync_nothing_more_is_acknowledged_and_old_reads_go_on() -> None:
     fs, log = new_log()
     fill(log, 2)

@@ -114,6 +114,37 @@ def test_each_unclean_start_begins_an_epoch_and_appends_carry_it() -> None:
     assert log.end_offset_for_epoch(4) == (-1, -1)
 
 
+@pytest.mark.parametrize("recovery_fails_too", [False, True])
+def test_what_could_not_be_synced_and_is_recovered_survives_a_power_cut(
+    recovery_fails_too: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    fs, log = filled(2)
+    log.append(produced(b"x", producer=(7, 0, 2)), NOW)
+    ticket = log.begin_sync()
+    assert ticket is not None
+    fs.fail_at(1, "Input/output error")
+    with pytest.raises(StorageError):
+        ticket.run()
+    fs.crash(Loss.NOTHING)  # the process alone: what it wrote can still be read
+    if recovery_fails_too:
+        fs.fail_always(frozenset({"sync"}))
+        with pytest.raises(StorageError):
+            open_log(fs, SMALL)
+        fs.crash(Loss.NOTHING)
+    log, report = open_log(fs, SMALL)
+    assert (report.clean, report.end_offset) == (False, 3)
+    log.append(produced(b"y", producer=(7, 0, 3)), NOW)
+    sync(log)
+    fs.crash(Loss.ALL)
+    assert list(values(open_log(fs, SMALL)[0]).values()) == [
+        b"v0",
+        b"v1",
+        b"x",
+        b"y",
+    ]
+    assert "sync-failed" not in fs.list(FOLDER)
+
+
 @pytest.mark.parametrize("cut", [1, 9, 30, 69])
 def test_a_torn_tail_is_cut_and_reported(cut: int) -> None:
     fs, log = filled(3, LogConfig())
