@@ -121,6 +121,7 @@ _ALL = [
         _field("metadata", "string"),
         _field("commitTimestamp", "int64"),
         _field("expireTimestamp", "int64", "1", default=-1),
+        _field("topicId", "uuid", "4+", taggedVersions="4+", tag=0),
     ),
     _message("GroupMetadataKey", "2", "none", _field("group", "string")),
     _message(

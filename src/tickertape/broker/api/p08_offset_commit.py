@@ -75,7 +75,9 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
             if error:
                 errors[key, part.partition_index] = error
             else:
-                offsets[where] = _committed(part, now_ms, ask.retention_time_ms)
+                offsets[where] = _committed(
+                    part, now_ms, ask.retention_time_ms, broker.topics.id_of(where[0])
+                )
 
     def done(outcome: ErrorCode) -> None:
         code = coordinator_error(outcome)
@@ -91,13 +93,16 @@ def _key(topic: OffsetCommitRequestTopic, version: int) -> TopicKey:
     return topic.topic_id if version >= _FIRST_BY_ID else topic.name
 
 
-def _committed(part: OffsetCommitRequestPartition, now_ms: int, retention_ms: int) -> Committed:
+def _committed(
+    part: OffsetCommitRequestPartition, now_ms: int, retention_ms: int, topic_id: UUID
+) -> Committed:
     return Committed(
         part.committed_offset,
         part.committed_leader_epoch,
         part.committed_metadata or "",
         now_ms,
         min(now_ms + retention_ms, _TIME_MAX_MS) if retention_ms >= 0 else -1,
+        topic_id,
     )
 
 

@@ -82,7 +82,10 @@ def _commit(
             else:
                 metadata = part.committed_metadata or ""
                 epoch = part.committed_leader_epoch
-                offsets[where] = Committed(part.committed_offset, epoch, metadata, now_ms)
+                offsets[where] = Committed(
+                    part.committed_offset, epoch, metadata, now_ms,
+                    topic_id=broker.topics.id_of(topic.name),
+                )  # fmt: skip
 
     def done(outcome: ErrorCode) -> None:
         answer(call, header, _response(ask, errors, coordinator_error(outcome)))

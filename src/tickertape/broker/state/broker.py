@@ -120,9 +120,11 @@ class Broker:
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
         groups = self.groups.load()
-        for name in sorted(self.groups.offsets.topics()):
+        for name in sorted(self.groups.topics()):
             if self.topics.get(name) is None:  # deleted, and the crash came before its offsets went
                 self.groups.topic_deleted(name)
+            else:  # it may be another one of that name
+                self.groups.topic_loaded(name, self.topics.id_of(name))
         self.transactions.load()
         return StartReport(
             clean=clean,

@@ -133,6 +133,10 @@ class Groups:
         """Every group, those that only have offsets included."""
         return iter(self._groups.values())
 
+    def topics(self) -> set[str]:
+        """Topics in which offsets are committed, or would be by an open transaction."""
+        return self.offsets.topics() | self.pending.topics()
+
     def find(self, group_id: str) -> Group | None:
         """The group of that id. Not to be changed."""
         return self._groups.get(group_id)
@@ -333,13 +337,28 @@ class Groups:
     def topic_deleted(self, topic: str) -> None:
         """Forget what was committed for a topic that is no more."""
         by_group: dict[str, dict[TopicIndex, None]] = {}
-        for group_id, where in self.offsets.of_topic(topic) + self.pending.of_topic(topic):
+        for group_id, where, _ in self.offsets.of_topic(topic):
+            by_group.setdefault(group_id, {})[where] = None
+        for group_id, where in self.pending.of_topic(topic):
             by_group.setdefault(group_id, {})[where] = None
         for group_id, commits in self._uncommitted.items():  # they will be on disk before this
-            for where in (where for offsets in commits for where in offsets if where[0] == topic):
-                by_group.setdefault(group_id, {})[where] = None
+            for offsets in commits:
+                for where in [where for where in offsets if where[0] == topic]:
+                    by_group.setdefault(group_id, {})[where] = None
+                    del offsets[where]  # it is not to be seen when it is durable
         for group_id, stale in by_group.items():
+            for where in stale:  # at once: the next topic of that name may come before the sync
+                self.offsets.drop(group_id, where)
+                self.pending.forget(group_id, where)
             self._remove_offsets(group_id, list(stale), _ignore)
+
+    def topic_loaded(self, topic: str, topic_id: UUID) -> None:
+        """At start: forget what was committed for an earlier topic of that name."""
+        for group_id, where, committed in self.offsets.of_topic(topic):
+            if not committed.may_be_of(topic_id):
+                self.offsets.drop(group_id, where)
+                self._remove_offsets(group_id, [where], _ignore)
+        self.pending.forget_strangers(topic, topic_id)
 
     # -- inside ------------------------------------------------------------------------------
 

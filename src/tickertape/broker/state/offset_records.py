@@ -1,18 +1,21 @@
 """Records of ``__consumer_offsets``, in Kafka's own format, as values.
 
 Keys: OffsetCommitKey version 0 or 1 (we write 1), GroupMetadataKey version 2. Values:
-OffsetCommitValue (we write 3, or 1 if the client gave a retention time), GroupMetadataValue (we
-write 3). A null value is a tombstone. Every key and value starts with its version, two bytes.
-Keys of other versions belong to the newer group protocols; they are passed over, as Kafka does.
+OffsetCommitValue (we write 4, which has the topic id, or 1 if the client gave a retention time),
+GroupMetadataValue (we write 3). A null value is a tombstone. Every key and value starts with its
+version, two bytes. Keys of other versions belong to the newer group protocols; they are passed
+over, as Kafka does.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+from uuid import UUID
 
 from tickertape.broker.state.group import Group
 from tickertape.broker.state.group_types import Member
 from tickertape.wire.message import split_version
+from tickertape.wire.primitives import ZERO_UUID
 from tickertape.wire.records import Record
 from tickertape.wire.schema.offsets_topic import (
     GroupMetadataKey,
@@ -24,7 +27,7 @@ from tickertape.wire.schema.offsets_topic import (
 
 OFFSET_KEY_VERSION: Final = 1
 GROUP_KEY_VERSION: Final = 2
-OFFSET_VALUE_VERSION: Final = 3
+OFFSET_VALUE_VERSION: Final = 4
 OFFSET_VALUE_VERSION_EXPIRING: Final = 1
 GROUP_VALUE_VERSION: Final = 3
 
@@ -33,13 +36,21 @@ TopicIndex: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """One committed offset. ``expires_ms`` only if the client set a retention time (before v5)."""
+    """One committed offset. ``expires_ms`` only if the client set a retention time (before v5).
+
+    ``topic_id`` tells a topic from an earlier one of its name; ZERO_UUID: not known.
+    """
 
     offset: int
     leader_epoch: int
     metadata: str
     committed_ms: int
     expires_ms: int = -1
+    topic_id: UUID = ZERO_UUID
+
+    def may_be_of(self, topic_id: UUID) -> bool:
+        """False if it was committed for an earlier topic of that name."""
+        return self.topic_id in {topic_id, ZERO_UUID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ def offset_record(change: OffsetChange, now_ms: int) -> Record:
                 metadata=committed.metadata,
                 commit_timestamp=committed.committed_ms,
                 expire_timestamp=committed.expires_ms,
+                topic_id=committed.topic_id,
             ).encode(version),
         )
     return Record(
@@ -158,6 +170,7 @@ def _read_offset(key: memoryview, version: int, value: bytes | None) -> OffsetCh
             stored.metadata,
             stored.commit_timestamp,
             stored.expire_timestamp if value_version == OFFSET_VALUE_VERSION_EXPIRING else -1,
+            stored.topic_id,
         )
     return OffsetChange(where.group, where.topic, where.partition, committed)
 

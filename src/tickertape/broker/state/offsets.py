@@ -54,12 +54,12 @@ class CommittedOffsets:
         """The group's offsets; empty if it has none. Not to be changed."""
         return self._groups.get(group_id, {})
 
-    def of_topic(self, topic: str) -> list[tuple[str, TopicIndex]]:
-        """(group, partition) of every offset in ``topic``."""
+    def of_topic(self, topic: str) -> list[tuple[str, TopicIndex, Committed]]:
+        """Every offset in ``topic``, with its group and partition."""
         return [
-            (group_id, where)
+            (group_id, where, committed)
             for group_id, offsets in self._groups.items()
-            for where in offsets
+            for where, committed in offsets.items()
             if where[0] == topic
         ]
 

@@ -4,6 +4,8 @@ They become the group's when the transaction's commit marker is durable, and van
 A plain commit that comes after one of them wins, also if the transaction is committed later.
 """
 
+from uuid import UUID
+
 from tickertape.broker.state.offset_records import Committed, TopicIndex
 
 Place = tuple[int, int]
@@ -70,6 +72,19 @@ class PendingOffsets:
             for where in offsets
             if where[0] == topic
         ]
+
+    def topics(self) -> set[str]:
+        """Topics in which transactions would commit offsets."""
+        every = (offsets for groups in self._pending.values() for offsets in groups.values())
+        return {topic for offsets in every for topic, _ in offsets}
+
+    def forget_strangers(self, topic: str, topic_id: UUID) -> None:
+        """Offsets of an earlier topic of that name do not come with the transaction's end."""
+        for groups in self._pending.values():
+            for offsets in groups.values():
+                for where, committed in list(offsets.items()):
+                    if where[0] == topic and committed and not committed.may_be_of(topic_id):
+                        del offsets[where]
 
     def forget(self, group_id: str, where: TopicIndex) -> None:
         """A tombstone is durable: no transaction brings this offset back."""

@@ -27,6 +27,7 @@ from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
 from tickertape.log.recovery import RecoveryReport
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.primitives import ZERO_UUID
 
 FILE_NAME: Final = "topics.json"
 OFFSETS_TOPIC: Final = "__consumer_offsets"
@@ -108,6 +109,11 @@ class TopicRegistry:
     def get(self, name: str) -> Topic | None:
         """The topic of that name."""
         return self._topics.get(name)
+
+    def id_of(self, name: str) -> UUID:
+        """Its topic's id; ZERO_UUID if there is none."""
+        topic = self._topics.get(name)
+        return topic.topic_id if topic is not None else ZERO_UUID
 
     def by_id(self, topic_id: UUID) -> Topic | None:
         """The topic of that id."""

@@ -8,10 +8,13 @@ Source: GroupMetadataValue in codegen/definitions.py.
 
 from struct import Struct
 from typing import ClassVar, Final, Self
+from uuid import UUID
 
 from tickertape.base.buffers import Buffer
 from tickertape.wire.message import Fields, Message, UNSET
 from tickertape.wire.primitives import (
+    ZERO_UUID,
+    check_tag,
     read_bytes,
     read_compact_bytes,
     read_compact_count,
@@ -20,6 +23,9 @@ from tickertape.wire.primitives import (
     read_count,
     read_nullable_string,
     read_string,
+    read_tag,
+    read_uuid,
+    read_uvarint,
     skip_tags,
     write_bytes,
     write_compact_bytes,
@@ -29,6 +35,7 @@ from tickertape.wire.primitives import (
     write_count,
     write_nullable_string,
     write_string,
+    write_tags,
 )
 
 _I: Final = Struct(">i")
@@ -75,7 +82,14 @@ class OffsetCommitKey(Message):
 class OffsetCommitValue(Message):
     """Kafka's OffsetCommitValue, versions 0-4."""
 
-    __slots__ = ("offset", "leader_epoch", "metadata", "commit_timestamp", "expire_timestamp")
+    __slots__ = (
+        "offset",
+        "leader_epoch",
+        "metadata",
+        "commit_timestamp",
+        "expire_timestamp",
+        "topic_id",
+    )
 
     VERSIONS: ClassVar[tuple[int, int]] = (0, 4)
 
@@ -87,12 +101,14 @@ class OffsetCommitValue(Message):
         metadata: str = "",
         commit_timestamp: int = 0,
         expire_timestamp: int = -1,  # versions 1
+        topic_id: UUID = ZERO_UUID,  # versions 4, tag 0
     ) -> None:
         self.offset = offset
         self.leader_epoch = leader_epoch
         self.metadata = metadata
         self.commit_timestamp = commit_timestamp
         self.expire_timestamp = expire_timestamp
+        self.topic_id = topic_id
 
     @classmethod
     def read(cls, buf: Buffer, at: int, version: int) -> tuple[Self, int]:
@@ -115,8 +131,16 @@ class OffsetCommitValue(Message):
             at += 8
         else:
             self.expire_timestamp = -1
+        self.topic_id = ZERO_UUID
         if flexible:
-            at = skip_tags(buf, at)
+            count, at = read_uvarint(buf, at)
+            for _ in range(count):
+                tag, at, end = read_tag(buf, at)
+                if tag == 0:
+                    self.topic_id, at = read_uuid(buf, at)
+                    check_tag(tag, at, end)
+                else:
+                    at = end
         return self, at
 
     def write(self, out: bytearray, version: int) -> None:
@@ -131,7 +155,12 @@ class OffsetCommitValue(Message):
         if version == 1:
             out += _Q.pack(self.expire_timestamp)
         if flexible:
-            out.append(0)
+            tags: list[tuple[int, bytearray]] = []
+            if self.topic_id != ZERO_UUID:
+                body = bytearray()
+                body += self.topic_id.bytes
+                tags.append((0, body))
+            write_tags(out, tags)
 
 
 class GroupMetadataKey(Message):
