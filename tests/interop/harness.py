@@ -21,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tickertape.base.world import SystemClock
+from tickertape.broker.api.table import SERVED
+from tickertape.wire.api_keys import ApiKey
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("INTEROP_CACHE", HERE.parent.parent / ".cache" / "interop"))
@@ -40,6 +42,9 @@ SHARED_SETTINGS = {
     "group.min.session.timeout.ms": "1000",
 }
 """The server.properties that both brokers get."""
+
+CONSUMER_PROTOCOL = ["consumer"] if ApiKey.CONSUMER_GROUP_HEARTBEAT in SERVED else []
+"""The group protocol of KIP-848, as a parameter of tests: as soon as our broker serves it."""
 
 Value = TypeVar("Value")
 

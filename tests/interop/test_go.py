@@ -3,7 +3,14 @@
 import os
 
 import pytest
-from tests.interop.harness import Broker, cached, create_topic, run_client, unique
+from tests.interop.harness import (
+    CONSUMER_PROTOCOL,
+    Broker,
+    cached,
+    create_topic,
+    run_client,
+    unique,
+)
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -30,6 +37,7 @@ def test_every_codec_is_read_back_whole_from_the_middle_of_a_batch(
         ("franz", "dynamic"),
         ("franz", "static"),
         ("franz", "cooperative"),
+        *[("franz", kind) for kind in CONSUMER_PROTOCOL],
         ("sarama", "dynamic"),
         ("sarama", "static"),
     ],
