@@ -1,9 +1,18 @@
 """The Java client, from 2.8 to the newest, on either broker."""
 
 import socket
+import subprocess
 
 import pytest
-from tests.interop.harness import HERE, Broker, create_topic, java, run_client, unique
+from tests.interop.harness import (
+    HERE,
+    Broker,
+    Tickertape,
+    create_topic,
+    java,
+    run_client,
+    unique,
+)
 
 from tickertape.client.brokers import Brokers
 from tickertape.client.transactions import TransactionAdmin
@@ -70,8 +79,31 @@ def test_transactions(target: Broker, jars: str) -> None:
     topic, name = create_topic(target.bootstrap, unique("java-txn")), unique("tx")
     documents = client(jars, target, "transactions", topic, name)
     assert documents == [{"records": 201, "committed": 2}]
+    assert epoch_of(target, name) == (V2_EPOCH if jars == "apache" else V1_EPOCH)
+
+
+V1_EPOCH = 2  # two owners, one fence
+V2_EPOCH = V1_EPOCH + 5  # and each end of a transaction
+
+
+def epoch_of(target: Broker, name: str) -> int:
     address = ("127.0.0.1", target.port)
     with Brokers(target.bootstrap, lambda _: socket.create_connection(address)) as brokers:
-        found = TransactionAdmin(brokers).described(name)
-    # two owners, one fence, and of v2 each end of five transactions
-    assert found.producer_epoch == (7 if jars == "apache" else 2)
+        return TransactionAdmin(brokers).described(name).producer_epoch
+
+
+def test_an_older_data_folder_stays_at_v1_until_it_is_upgraded(own_broker: Tickertape) -> None:
+    topic = create_topic(own_broker.bootstrap, "java-txn")
+    own_broker.stop()
+    (own_broker.data_dir / "features.json").unlink()
+    own_broker.start()
+    client("apache", own_broker, "transactions", topic, "before")
+    assert epoch_of(own_broker, "before") == V1_EPOCH
+    tool = ["org.apache.kafka.tools.FeatureCommand", "--bootstrap-server", own_broker.bootstrap]
+    up = ["upgrade", "--feature", "transaction.version=2"]
+    subprocess.run([*java("apache"), *tool, *up], check=True, capture_output=True, timeout=60)
+    own_broker.kill()
+    own_broker.start()
+    topic = create_topic(own_broker.bootstrap, "java-txn-2")
+    client("apache", own_broker, "transactions", topic, "after")
+    assert epoch_of(own_broker, "after") == V2_EPOCH

@@ -1,25 +1,23 @@
-"""The transaction coordinator: every transactional id of this broker, and its timers.
+"""The transaction coordinator: what clients ask of transactional ids, and what time does to them.
 
 Feeds requests and time to the Transaction machines. Each transition is a record of
-``__transaction_state``; it counts and is answered once that is durable. After Prepare* is durable
-the outcome cannot change any more, and ``Markers`` carries it out. Whether a producer may write,
-the produce path asks here, in the same turn in which it appends. Who adds partitions to a
-transaction waits its turn (``admission``); those of a v2 producer are added on the way.
+``__transaction_state``; it counts and is answered once that is durable (``Ledger``). After Prepare*
+is durable the outcome cannot change any more, and ``Markers`` carries it out. Whether a producer
+may write, the produce path asks here, in the same turn in which it appends. Who adds partitions to
+a transaction waits its turn (``admission``); those of a v2 producer are added on the way.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock
-from tickertape.broker.state.admission import PATIENCE_MS, WAITING_MAX, Applicant, Queue
-from tickertape.broker.state.deadlines import Deadlines
+from tickertape.broker.state.admission import PATIENCE_MS, WAITING_MAX, Applicant
 from tickertape.broker.state.features import TRANSACTION_VERSION, Features
-from tickertape.broker.state.groups import Groups, coordinator_error
-from tickertape.broker.state.markers import RETRY_MS, Markers
+from tickertape.broker.state.groups import Groups
+from tickertape.broker.state.markers import RETRY_MS
 from tickertape.broker.state.producer_ids import ProducerIds
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.transaction import (
@@ -33,6 +31,7 @@ from tickertape.broker.state.transaction import (
     TopicIndex,
     Transaction,
 )
+from tickertape.broker.state.transaction_ledger import Done, Entry, Ledger
 from tickertape.broker.state.transaction_log import TransactionLog
 from tickertape.log.transactions import Marker
 from tickertape.wire.error_codes import ErrorCode
@@ -40,17 +39,7 @@ from tickertape.wire.error_codes import ErrorCode
 _NONE: Final = ErrorCode.NONE
 _NOBODY: Final = (-1, -1)
 
-Done: TypeAlias = Callable[[ErrorCode], None]
 OwnerDone: TypeAlias = Callable[[ErrorCode, Owner], None]
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """A transactional id: what is durable of it, what is on its way to the disk, who waits."""
-
-    current: Transaction
-    pending: Transaction | None = None
-    waiting: Queue = field(default_factory=deque)
 
 
 class Transactions:
@@ -70,25 +59,15 @@ class Transactions:
         self._log = log
         self._producer_ids = producer_ids
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}
-        self._timeouts = Deadlines()
-        self._markers = Markers(log, groups, clock, self._marked)
+        self._ledger = Ledger(log, groups, clock, self._let_in)
+        self._entries = self._ledger.entries
         self._expiry_due_ms = 0
 
     # -- start -------------------------------------------------------------------------------
 
     def load(self) -> int:
         """Rebuild everything from the transaction log; returns the number of ids."""
-        for transactional_id, stored in self._log.transactions():
-            if stored is None:
-                self._entries.pop(transactional_id, None)
-            else:
-                self._entries[transactional_id] = _Entry(stored)
-        for entry in self._entries.values():
-            if entry.current.state in PREPARED:
-                self._markers.resume(entry.current)
-            else:
-                self._watch(entry.current)
+        self._ledger.load()
         interval_ms = self._settings.transactional_id_check_interval_ms
         self._expiry_due_ms = self._clock.monotonic_ms() + interval_ms
         return len(self._entries)
@@ -177,12 +156,12 @@ class Transactions:
             else:
                 done(_NONE, (following.producer_id, following.epoch))
 
-        self._store(entry, following, stored)
+        self._ledger.store(entry, following, stored)
 
-    def _fresh(self, transactional_id: str, timeout_ms: int) -> _Entry:
+    def _fresh(self, transactional_id: str, timeout_ms: int) -> Entry:
         """An id that nobody knows: it exists once its first record is durable. StorageError."""
         producer_id = self._producer_ids.take()
-        entry = _Entry(
+        entry = Entry(
             Transaction(
                 transactional_id=transactional_id, producer_id=producer_id, timeout_ms=timeout_ms
             )
@@ -232,9 +211,9 @@ class Transactions:
         if not applicant.is_answered:
             self._log.watch(applicant)
 
-    def _let_in(self, entry: _Entry) -> None:
+    def _let_in(self, entry: Entry) -> None:
         """Those who wait, in order, until one of them needs the disk."""
-        while entry.waiting and entry.pending is None and entry.current.state not in PREPARED:
+        while entry.waiting and not entry.is_busy:
             applicant = entry.waiting.popleft()
             if applicant.is_answered:  # too late
                 continue
@@ -289,7 +268,7 @@ class Transactions:
             return
         after = following.completed(now_ms)  # its id and epoch: the id may change (KAFKA-18660)
         owner_after = (after.producer_id, after.epoch)
-        self._store(
+        self._ledger.store(
             entry,
             following,
             lambda error: done(error, _NOBODY if error is not _NONE else owner_after),
@@ -299,42 +278,32 @@ class Transactions:
         self, owner: Owner, marker: Marker, where: TopicIndex, done: Done, *, bumped: bool
     ) -> None:
         """WriteTxnMarkers: end there what no coordinator ends. Its own transactions go on."""
-        self._markers.write(owner, marker, where, done, bumped=bumped)
+        self._ledger.markers.write(owner, marker, where, done, bumped=bumped)
 
-    def _known(self, transactional_id: str, done: Done) -> _Entry | None:
+    def _known(self, transactional_id: str, done: Done) -> Entry | None:
         """The entry, or an answer."""
         entry = self._entries.get(transactional_id)
         if entry is None:
             done(_unknown(transactional_id))
         return entry
 
-    def _proceed(self, entry: _Entry, following: Transaction | ErrorCode, done: Done) -> None:
+    def _proceed(self, entry: Entry, following: Transaction | ErrorCode, done: Done) -> None:
         if isinstance(following, ErrorCode):
             done(following)
         else:
-            self._store(entry, following, done)
+            self._ledger.store(entry, following, done)
 
     # -- time --------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> int:
         """Run what is due (monotonic ms); returns the next deadline."""
-        markers_ms = self._markers.tick(now_ms)
-        for transactional_id in self._timeouts.take(now_ms):
+        markers_ms = self._ledger.markers.tick(now_ms)
+        for transactional_id in self._ledger.timeouts.take(now_ms):
             self._time_out(transactional_id)
         if now_ms >= self._expiry_due_ms:
             self._expiry_due_ms = now_ms + self._settings.transactional_id_check_interval_ms
             self._expire()
-        return min(self._expiry_due_ms, self._timeouts.next_ms(), markers_ms)
-
-    def _watch(self, transaction: Transaction) -> None:
-        """Note when it must be over."""
-        transactional_id = transaction.transactional_id
-        if transaction.state is not State.ONGOING:
-            self._timeouts.drop(transactional_id)
-        elif transactional_id not in self._timeouts:
-            left_ms = transaction.started_ms + transaction.timeout_ms - self._clock.now_ms()
-            left_ms = min(max(left_ms, 0), transaction.timeout_ms)
-            self._timeouts.set(transactional_id, self._clock.monotonic_ms() + left_ms)
+        return min(self._expiry_due_ms, self._ledger.timeouts.next_ms(), markers_ms)
 
     def _time_out(self, transactional_id: str) -> None:
         """Abort with a new epoch, so that the late producer notices."""
@@ -356,11 +325,11 @@ class Transactions:
             if error is not _NONE and entry.current.state is State.ONGOING:
                 self._look_again(entry)
 
-        self._store(entry, following, done)
+        self._ledger.store(entry, following, done)
 
-    def _look_again(self, entry: _Entry) -> None:
+    def _look_again(self, entry: Entry) -> None:
         due_ms = self._clock.monotonic_ms() + RETRY_MS
-        self._timeouts.set(entry.current.transactional_id, due_ms)
+        self._ledger.timeouts.set(entry.current.transactional_id, due_ms)
 
     def _expire(self) -> None:
         """Forget ids that nobody used for transactional.id.expiration.ms."""
@@ -371,49 +340,7 @@ class Transactions:
             age_ms = now_ms - current.updated_ms
             old = age_ms >= self._settings.transactional_id_expiration_ms
             if isinstance(step, State) and old and entry.pending is None:
-                self._store(entry, replace(current, state=step, updated_ms=now_ms), _ignore)
-
-    # -- inside ------------------------------------------------------------------------------
-
-    def _store(self, entry: _Entry, following: Transaction, done: Done) -> None:
-        """Make the transition durable, then real; ``done`` after that, or when it takes long."""
-        entry.pending = following
-
-        def settled(error: ErrorCode) -> None:
-            entry.pending = None
-            if error is _NONE:
-                self._enter(entry, following)
-            elif entry.current.epoch == NO_EPOCH:
-                self._entries.pop(following.transactional_id, None)
-
-        def answered(error: ErrorCode) -> None:
-            done(coordinator_error(error))
-            self._let_in(entry)
-
-        self._log.store(following, settled, answered)
-
-    def _enter(self, entry: _Entry, following: Transaction) -> None:
-        entry.current = following
-        self._watch(following)
-        if following.state in PREPARED:
-            self._markers.begin(following)
-            return
-        self._markers.end(following.transactional_id)
-        if following.state is State.DEAD:
-            self._entries.pop(following.transactional_id, None)
-
-    def _marked(self, transaction: Transaction) -> None:
-        """Every marker of it is durable."""
-        entry = self._entries[transaction.transactional_id]
-        if entry.pending is not None:
-            self._markers.again(transaction)
-            return
-
-        def done(error: ErrorCode) -> None:
-            if error is not _NONE:
-                self._markers.again(transaction)
-
-        self._store(entry, transaction.completed(self._clock.now_ms()), done)
+                self._ledger.store(entry, replace(current, state=step, updated_ms=now_ms), _ignore)
 
 
 def _unknown(transactional_id: str) -> ErrorCode:
