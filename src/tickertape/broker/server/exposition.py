@@ -145,7 +145,9 @@ def _of_traffic(census: Census) -> Iterator[Metric]:
 
 
 def _of_partitions(census: Census, node_id: str) -> Iterator[Metric]:
-    by_topic = GaugeMetricFamily("kafka_topic_partitions", "Partitions.", labels=["topic"])
+    by_topic = GaugeMetricFamily(
+        "kafka_topic_partitions", "Partitions of the topic.", labels=["topic"]
+    )
     for row in census.topics:
         by_topic.add_metric([row.name], row.partitions)
     yield by_topic
@@ -210,7 +212,7 @@ def _of_cluster(census: Census) -> Iterator[Metric]:
 
 def _of_requests(readings: Readings) -> Iterator[Metric]:
     network = "kafka_network_requestmetrics"
-    requests = CounterMetricFamily(f"{network}_requests", "Answered.", labels=["request"])
+    requests = CounterMetricFamily(f"{network}_requests", "Requests answered.", labels=["request"])
     errors = CounterMetricFamily(
         f"{network}_errors", "Error codes in answers.", labels=["request", "error"]
     )
@@ -295,13 +297,15 @@ def _of_disk(readings: Readings) -> Iterator[Metric]:
     )
     yield _gauge("tape_logs_in_trouble", "Logs that the disk refuses.", len(census.troubles))
     yield _counter("tape_compactions", "Compactions run.", census.compactions)
-    yield _counter("tape_compactions_failed", "Those that failed.", census.compactions_failed)
-    yield _gauge("tape_compactions_pending", "Planned or running.", census.compacting)
+    yield _counter("tape_compactions_failed", "Compactions that failed.", census.compactions_failed)
+    yield _gauge("tape_compactions_pending", "Compactions planned or running.", census.compacting)
 
 
 def _of_groups(census: Census) -> Iterator[Metric]:
     labels = ["consumergroup", *_TP]
-    offset = GaugeMetricFamily("kafka_consumergroup_current_offset", "Committed.", labels=labels)
+    offset = GaugeMetricFamily(
+        "kafka_consumergroup_current_offset", "Committed offset.", labels=labels
+    )
     lag = GaugeMetricFamily(
         "kafka_consumergroup_lag", "Records from there to the durable end.", labels=labels
     )
@@ -322,7 +326,9 @@ def _of_groups(census: Census) -> Iterator[Metric]:
         for group_and_topic, both in sums.items():
             family.add_metric(group_and_topic, both[number])
         yield family
-    members = GaugeMetricFamily("kafka_consumergroup_members", "Members.", labels=["consumergroup"])
+    members = GaugeMetricFamily(
+        "kafka_consumergroup_members", "Members of the group.", labels=["consumergroup"]
+    )
     state = GaugeMetricFamily(
         "tape_consumergroup_state", "1 for the state it is in.", labels=["consumergroup", "state"]
     )
