@@ -85,6 +85,8 @@ def scenario(broker: Broker) -> list[Kept]:
     transact(broker, "second", ("c", "aborted"), ("d", "aborted"), commit=False)
     transact(broker, "third", ("c", None), ("e", "1"), commit=True)
     roll(plain, "f1")
+    # Offsets: 0 a, 1 b, 2 a, 3 gone, 4 its tombstone, 5 b, 6 c, 7 c, 8 commit, 9 c, 10 d, 11 abort,
+    # 12 the tombstone of c, 13 e, 14 commit, 15 f1.
     eventually(
         lambda: {0, 1, 3, 6, 7, 9, 10}.isdisjoint(kept(broker)), "the first cleaning", seconds=60
     )

@@ -18,13 +18,16 @@ CONFIG = LogConfig(
     min_cleanable_dirty_ratio=0.0,
     delete_retention_ms=1000,
 )
-MERGING = replace(CONFIG, segment_bytes=1500)
+LITTLE = 1000
 LOSSES = [(Loss.ALL, 0), (Loss.NOTHING, 0), (Loss.TORN, 1), (Loss.TORN, 2)]
 
 
 class Life:
-    def __init__(self) -> None:
+    """``memory`` is what a compaction has for keys: with little it stops within a segment."""
+
+    def __init__(self, memory: int = CONFIG.dedupe_buffer_bytes) -> None:
         self.fs = FakeFileSystem()
+        self.config = replace(CONFIG, dedupe_buffer_bytes=memory)
         self.sent: list[tuple[int, list[Record], memoryview]] = []
         self.acked_end = 0
         self.now_ms = NOW
@@ -34,7 +37,7 @@ class Life:
         self.fs.make_dir("/data")
         self.fs.sync_dir("/")
         self.log, self.report = PartitionLog.open(
-            self.fs, FOLDER, CONFIG, now_ms=self.now_ms, topic_id=TOPIC_ID, clean=False
+            self.fs, FOLDER, self.config, now_ms=self.now_ms, topic_id=TOPIC_ID, clean=False
         )
 
     def put(self, *pairs: tuple[str, str | None]) -> None:
@@ -63,9 +66,9 @@ class Life:
         for n in range(6):
             self.put(("k0", f"w{n}"), ("k1", f"w{n}"))
         self.sync()
-        self.log.configure(MERGING)
+        self.log.configure(replace(self.config, segment_bytes=1500))
         assert self.log.compact(self.now_ms) is not None
-        self.log.configure(CONFIG)
+        self.log.configure(self.config)
         self.now_ms += 5000
         for n in range(8):
             self.put(("k2", f"y{n}"), (f"once{n}", None))
@@ -114,14 +117,35 @@ def test_undisturbed_compaction_shrinks_the_log_and_drops_old_tombstones() -> No
     assert 0 in sizes, "the last batch of a cleaned segment stays, empty"
 
 
-@pytest.mark.parametrize(("loss", "seed"), LOSSES, ids=lambda x: str(getattr(x, "value", x)))
-def test_a_power_cut_in_compaction_leaves_old_or_new(loss: Loss, seed: int) -> None:
-    undisturbed = Life()
+def test_little_memory_takes_several_compactions_to_the_same_end() -> None:
+    life = Life(LITTLE)
+    life.scenario()
+    life.check()
+    jobs = 0
+    while (job := life.log.compact(life.now_ms)) is not None:
+        assert job.until < life.log.end_offset
+        life.sync()
+        life.check()
+        jobs += 1
+    assert 1 < jobs < 100
+
+
+@pytest.mark.parametrize(
+    ("loss", "seed", "memory"),
+    [
+        *((*loss, CONFIG.dedupe_buffer_bytes) for loss in LOSSES),
+        (Loss.ALL, 0, LITTLE),
+        (Loss.TORN, 1, LITTLE),
+    ],
+    ids=lambda x: str(getattr(x, "value", x)),
+)
+def test_a_power_cut_in_compaction_leaves_old_or_new(loss: Loss, seed: int, memory: int) -> None:
+    undisturbed = Life(memory)
     undisturbed.scenario()
     swaps = [path for kind, path in undisturbed.fs.trace if kind == "rename" and ".swap" in path]
     assert len(swaps) >= 6, "two compactions were swapped in"
     for nth in range(1, undisturbed.fs.mutations + 1):
-        life = Life()
+        life = Life(memory)
         life.fs.cut_at(nth)
         with suppress(PowerCut):
             life.scenario()
