@@ -4,7 +4,7 @@ Behaviour. State, protocol and members of each group; subscriptions and assignme
 Stable, as they are in flux otherwise. A group that nobody knows is Dead without an error, and from
 version 6 on has GROUP_ID_NOT_FOUND.
 
-Versions. 3 authorised operations (KIP-430; there is no authoriser, so all), 4 instance ids
+Versions. 3 authorised operations (KIP-430), 4 instance ids
 (KIP-345), 5 flexible, 6 GROUP_ID_NOT_FOUND and a message (KIP-1043).
 
 Deviations. None known.
