@@ -2,8 +2,10 @@
 
 They are KIP-848's two calls and the records of ``__consumer_offsets`` (Kafka's group coordinator)
 and ``__transaction_state`` (its transaction coordinator).
-The keys' first int16 (0 or 1: an offset, 2: a group) and the values' (their version) are not part
-of the message: whoever reads the topic reads it first, and passes it as the version.
+The keys' first int16 (0 or 1: an offset, 2: a group, 3 to 8: a group of KIP-848) and the values'
+(their version) are not part of the message: whoever reads the topic reads it first, and passes it
+as the version. What is tagged in Kafka's values and of no use here (classic members, assignment
+epochs and times) is left out.
 """
 
 from typing import Any
@@ -71,6 +73,8 @@ _MEMBER_METADATA = [
     _field("assignment", "bytes"),
 ]
 
+_GROUP_AND_MEMBER = [_field("GroupId", "string"), _field("MemberId", "string")]
+
 _ALL = [
     _message(
         "ConsumerGroupHeartbeatRequest", "0-1", "0+",
@@ -132,6 +136,43 @@ _ALL = [
         _field("leader", "string", nullableVersions="0+"),
         _field("currentStateTimestamp", "int64", "2+", default=-1),
         _field("members", "[]MemberMetadata", fields=_MEMBER_METADATA),
+    ),
+    _message("ConsumerGroupMetadataKey", "3", "none", _field("GroupId", "string")),
+    _message(
+        "ConsumerGroupMetadataValue", "0", "0+",
+        _field("Epoch", "int32"),
+        _field("MetadataHash", "int64", default=0, taggedVersions="0+", tag=0),
+    ),
+    _message("ConsumerGroupMemberMetadataKey", "5", "none", *_GROUP_AND_MEMBER),
+    _message(
+        "ConsumerGroupMemberMetadataValue", "0", "0+",
+        _maybe("InstanceId", "string"),
+        _maybe("RackId", "string"),
+        _field("ClientId", "string"),
+        _field("ClientHost", "string"),
+        _field("SubscribedTopicNames", "[]string"),
+        _maybe("SubscribedTopicRegex", "string"),
+        _field("RebalanceTimeoutMs", "int32", default=-1),
+        _maybe("ServerAssignor", "string"),
+    ),
+    _message("ConsumerGroupTargetAssignmentMetadataKey", "6", "none", _field("GroupId", "string")),
+    _message(
+        "ConsumerGroupTargetAssignmentMetadataValue", "0", "0+",
+        _field("AssignmentEpoch", "int32"),
+    ),
+    _message("ConsumerGroupTargetAssignmentMemberKey", "7", "none", *_GROUP_AND_MEMBER),
+    _message(
+        "ConsumerGroupTargetAssignmentMemberValue", "0", "0+",
+        _field("TopicPartitions", "[]TargetTopicPartitions", fields=_BY_ID),
+    ),
+    _message("ConsumerGroupCurrentMemberAssignmentKey", "8", "none", *_GROUP_AND_MEMBER),
+    _message(
+        "ConsumerGroupCurrentMemberAssignmentValue", "0", "0+",
+        _field("MemberEpoch", "int32"),
+        _field("PreviousMemberEpoch", "int32"),
+        _field("State", "int8"),
+        _field("AssignedPartitions", "[]CurrentTopicPartitions", fields=_BY_ID),
+        _field("PartitionsPendingRevocation", "[]CurrentTopicPartitions", fields=_BY_ID),
     ),
     _message("TransactionLogKey", "0", "none", _field("TransactionalId", "string")),
     _message(

@@ -37,6 +37,8 @@ from tickertape.wire.schema import (
     alter_configs,
     alter_partition_reassignments,
     alter_user_scram_credentials,
+    consumer_group_describe,
+    consumer_group_heartbeat,
     create_acls,
     create_partitions,
     create_topics,
@@ -61,6 +63,7 @@ from tickertape.wire.schema import (
     init_producer_id,
     join_group,
     leave_group,
+    list_config_resources,
     list_groups,
     list_offsets,
     list_partition_reassignments,
@@ -74,6 +77,7 @@ from tickertape.wire.schema import (
 
 TOPICS: Final = ("open", "closed", "absent")
 GROUP: Final = "group"
+CONSUMERS: Final = "consumers"
 ID: Final = "mine"
 _SHOWN: Final = ("name", "topic", "group_id", "resource_name", "user", "topic_name")
 
@@ -211,6 +215,13 @@ def _groups() -> list[Question]:
         _plain(describe_groups, 5, "DescribeGroups", groups=[GROUP, "nobodys"],
                include_authorized_operations=True),
         _plain(list_groups, 4, "ListGroups"),
+        _plain(consumer_group_heartbeat, 1, "ConsumerGroupHeartbeat", group_id=CONSUMERS,
+               member_id="m", rebalance_timeout_ms=1000, subscribed_topic_names=list(TOPICS),
+               topic_partitions=[]),
+        _plain(consumer_group_heartbeat, 1, "ConsumerGroupHeartbeat", group_id=CONSUMERS,
+               member_id="m", member_epoch=-1),
+        _plain(consumer_group_describe, 1, "ConsumerGroupDescribe", group_ids=["nobodys"]),
+        _plain(list_config_resources, 1, "ListConfigResources"),
         _plain(offset_commit, 8, "OffsetCommit", group_id=GROUP, generation_id_or_member_epoch=-1,
                topics=tops),
         _plain(offset_fetch, 1, "OffsetFetch", group_id=GROUP, topics=[

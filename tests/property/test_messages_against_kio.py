@@ -28,7 +28,12 @@ from tickertape.wire.primitives import ZERO_UUID, DecodeError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
-NOT_IN_KIO = {"consumer_protocol", "offsets_topic", "transactions_topic"}
+NOT_IN_KIO = {
+    "consumer_group_records",
+    "consumer_protocol",
+    "offsets_topic",
+    "transactions_topic",
+}
 
 Pair = tuple[Any, Any]
 Pairs = st.SearchStrategy[Pair]

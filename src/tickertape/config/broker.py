@@ -111,7 +111,8 @@ _SYNCED: Final = "records are synced before they are acknowledged (see --fsync)"
 _CLEANER: Final = "the cleaner is one thread without a budget"
 _METRICS: Final = "metrics are read over HTTP, see tape.metrics.port"
 _NOT_SERVED: Final = "this broker serves TLS, SASL PLAIN and SCRAM only"
-_CLASSIC: Final = "this broker serves the classic group protocol only"
+_CLASSIC: Final = "this broker serves classic and consumer groups only"
+_AT_ONCE: Final = "targets are computed at once, and groups with members keep their protocol"
 _QUOTA: Final = "quotas have Kafka's default windows, and no callbacks"
 _TIERED: Final = "this broker has no tiered storage"
 
@@ -194,6 +195,14 @@ _USED: Final = (
     Key(name="group.min.session.timeout.ms", parse=integer(1), default=6_000),
     Key(name="group.max.session.timeout.ms", parse=integer(1), default=1_800_000),
     Key(name="group.max.size", parse=integer(1), default=_INT),
+    Key(name="group.consumer.session.timeout.ms", parse=integer(1), default=45_000),
+    Key(name="group.consumer.min.session.timeout.ms", parse=integer(1), default=45_000),
+    Key(name="group.consumer.max.session.timeout.ms", parse=integer(1), default=60_000),
+    Key(name="group.consumer.heartbeat.interval.ms", parse=integer(1), default=5_000),
+    Key(name="group.consumer.min.heartbeat.interval.ms", parse=integer(1), default=5_000),
+    Key(name="group.consumer.max.heartbeat.interval.ms", parse=integer(1), default=15_000),
+    Key(name="group.consumer.max.size", parse=integer(1), default=_INT),
+    Key(name="group.consumer.assignors", parse=words, default=("uniform", "range")),
     Key(name="socket.request.max.bytes", parse=integer(1024), default=104_857_600),
     Key(name="max.connections", parse=integer(1), default=_INT),
     Key(name="max.connections.per.ip", parse=integer(0), default=_INT),
@@ -298,7 +307,7 @@ PREFIXES: Final = {
     "leader.": _ONE_NODE,
     "follower.": _ONE_NODE,
     "group.coordinator.": _CLASSIC,
-    "group.consumer.": _CLASSIC,
+    "group.consumer.": _AT_ONCE,
     "group.share.": _CLASSIC,
     "group.streams.": _CLASSIC,
     "share.": _CLASSIC,

@@ -1,7 +1,7 @@
 """What the two requests that alter configs share: may this resource be changed, and changing it.
 
-Topics only: a broker's own settings are read at its start (Kafka answers the same for properties
-that it cannot change while it runs).
+Topics and groups only: a broker's own settings are read at its start (Kafka answers the same for
+properties that it cannot change while it runs).
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from tickertape.wire.error_codes import ErrorCode
 
 TOPIC: Final = 2
 BROKER: Final = 4
+GROUP: Final = 32
 
 
 class Change(Protocol):
@@ -63,11 +64,11 @@ def refusals(
     broker: Broker,
     call: Call,
     resources: Sequence[Altered[C]],
-    changed: Callable[[Topic, Sequence[C]], Changed],
+    changed: Callable[[Mapping[str, str], Sequence[C]], Changed],
     *,
     validate_only: bool,
 ) -> list[Refusal | None]:
-    """Change each resource, or say why not. ``changed`` says what a topic's configs shall be."""
+    """Change each resource, or say why not. ``changed`` says what the configs shall be."""
     named = Counter((each.resource_type, each.resource_name) for each in resources)
     outcomes: list[Refusal | None] = []
     for each in resources:
@@ -91,13 +92,15 @@ def config_denial(
     kind, name = resource
     if kind == TOPIC:
         return refusal(broker, call, operation, Resource.TOPIC, name)
+    if kind == GROUP:
+        return refusal(broker, call, operation, Resource.GROUP, name)
     return refusal(broker, call, operation, Resource.CLUSTER, CLUSTER_NAME)
 
 
 def _change(
     broker: Broker,
     resource: Altered[C],
-    changed: Callable[[Topic, Sequence[C]], Changed],
+    changed: Callable[[Mapping[str, str], Sequence[C]], Changed],
     *,
     validate_only: bool,
 ) -> Refusal | None:
@@ -105,18 +108,45 @@ def _change(
     reason = _untouchable(broker, resource) or _malformed(resource.configs)
     if reason is not None or resource.resource_type == BROKER:
         return reason
+    if resource.resource_type == GROUP:
+        return _change_group(broker, resource, changed, validate_only=validate_only)
     if topic is None:
         return (
             ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
             f"The topic '{resource.resource_name}' does not exist.",
         )
-    wanted = changed(topic, resource.configs)
+    wanted = changed(topic.configs, resource.configs)
     if not isinstance(wanted, dict):
         return wanted
     kept, reason = checked_configs(broker, wanted)
     if reason is None and not validate_only:
         reason = _store(broker, topic, kept)
     return reason
+
+
+def _change_group(
+    broker: Broker,
+    resource: Altered[C],
+    changed: Callable[[Mapping[str, str], Sequence[C]], Changed],
+    *,
+    validate_only: bool,
+) -> Refusal | None:
+    """A group need not exist to have configs, as in Kafka."""
+    group_id, configs = resource.resource_name, broker.group_configs
+    wanted = changed(configs.of(group_id), resource.configs)
+    if not isinstance(wanted, dict):
+        return wanted
+    kept = {name: value for name, value in wanted.items() if value is not None}
+    fault = configs.fault(kept)
+    if fault is not None:
+        return ErrorCode.INVALID_CONFIG, fault
+    if not validate_only:
+        try:
+            configs.replace(group_id, kept)
+        except StorageError as error:
+            return ErrorCode.KAFKA_STORAGE_ERROR, str(error)
+        broker.groups.reconfigured(group_id)
+    return None
 
 
 def _store(broker: Broker, topic: Topic, configs: Mapping[str, str]) -> Refusal | None:
@@ -131,8 +161,11 @@ def _untouchable(broker: Broker, resource: Altered[C]) -> Refusal | None:
     kind, name = resource.resource_type, resource.resource_name
     if kind == TOPIC:
         return None if name else (ErrorCode.INVALID_REQUEST, "got no name, want a topic's")
+    if kind == GROUP:
+        return None if name else (ErrorCode.INVALID_REQUEST, "got no name, want a group's")
     if kind != BROKER:
-        return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {TOPIC} (topic)"
+        want = f"{TOPIC} (topic) or {GROUP} (group)"
+        return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {want}"
     if name not in {"", str(broker.settings.node_id)}:
         return not_this_broker(broker, name)
     if resource.configs:

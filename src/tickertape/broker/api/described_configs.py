@@ -20,6 +20,7 @@ from tickertape.config.keys import is_secret
 from tickertape.log.config import LogConfig
 
 FROM_TOPIC: Final = 1  # DYNAMIC_TOPIC_CONFIG
+FROM_GROUP: Final = 8  # DYNAMIC_GROUP_CONFIG
 FROM_FILE: Final = 4  # STATIC_BROKER_CONFIG
 FROM_DEFAULT: Final = 5  # DEFAULT_CONFIG
 
@@ -105,6 +106,30 @@ def _kept(name: str, synonym: str, text: str) -> str | None:
     return value
 
 
+def group_configs_of(broker: Broker, group_id: str) -> list[DescribedConfig]:
+    """Every config of a group, whether it exists or not."""
+    own = broker.group_configs.of(group_id)
+    found = []
+    for name, known in broker.group_configs.known.items():
+        default = str(known.default)
+        is_set = known.synonym in broker.settings.given
+        chain = [(known.synonym, default, FROM_FILE if is_set else FROM_DEFAULT)]
+        if name in own:
+            chain.insert(0, (name, own[name], FROM_GROUP))
+        found.append(
+            DescribedConfig(
+                name=name,
+                value=chain[0][1],
+                source=chain[0][2],
+                kind=_KINDS["int"],
+                read_only=False,
+                synonyms=[(each, value, source) for each, value, source in chain],
+                why=known.why,
+            )
+        )
+    return found
+
+
 def broker_configs_of(broker: Broker) -> list[DescribedConfig]:
     """Every config of this broker, by name. All of them are read at its start and then fixed."""
     logs = topic_configs.described(broker.settings.log)
@@ -143,6 +168,7 @@ def _value(
         "advertised.listeners": settings.advertised_listeners or f"PLAINTEXT://{host}:{port}",
         "broker.rack": settings.rack,
         "tape.fsync": settings.fsync,
+        "group.consumer.assignors": ",".join(settings.group_consumer_assignors),
     }
     attribute = name.replace(".", "_")
     if name in own:
@@ -190,6 +216,14 @@ _USED: Final = {
     "log.roll.jitter.hours": "Default of the topics' segment.jitter.ms, unless a finer one is set.",
     "log.roll.jitter.ms": "Default of the topics' segment.jitter.ms.",
     "fetch.max.bytes": "The most that one fetch is answered with.",
+    "group.consumer.assignors": "Who assigns partitions in consumer groups, the default first.",
+    "group.consumer.heartbeat.interval.ms": "Default of consumer.heartbeat.interval.ms.",
+    "group.consumer.max.heartbeat.interval.ms": "The most that a group may set.",
+    "group.consumer.max.session.timeout.ms": "The most that a group may set.",
+    "group.consumer.max.size": "How many members a consumer group may have.",
+    "group.consumer.min.heartbeat.interval.ms": "The least that a group may set.",
+    "group.consumer.min.session.timeout.ms": "The least that a group may set.",
+    "group.consumer.session.timeout.ms": "Default of consumer.session.timeout.ms.",
     "group.initial.rebalance.delay.ms": "How long an empty group waits for more members.",
     "group.max.session.timeout.ms": "The longest session that a member may ask for.",
     "group.max.size": "How many members a group may have.",

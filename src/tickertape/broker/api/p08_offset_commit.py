@@ -7,7 +7,8 @@ kept as it is, up to offset.metadata.max.bytes. Generation -1 without a member: 
 group is empty.
 
 Versions. 2 to 4 retention time (kept per offset), 6 leader epoch, 7 static members (KIP-345), 8
-flexible, 9 is the same for classic groups (KIP-848 adds codes for the new ones), 10 topics by id
+flexible, 9 members of KIP-848, who give their epoch (STALE_MEMBER_EPOCH; older versions:
+UNSUPPORTED_VERSION) and GROUP_ID_NOT_FOUND for a group that is not known, 10 topics by id
 (KIP-848): one that is not known is UNKNOWN_TOPIC_ID.
 
 Deviations. None known.
@@ -50,7 +51,7 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
         instance_id=ask.group_instance_id,
         generation=ask.generation_id_or_member_epoch,
     )
-    refusal = broker.groups.may_commit(ask.group_id, who)
+    refusal = broker.groups.may_commit(ask.group_id, who, header.api_version)
     is_denied = not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id)
     forbidden = ErrorCode.GROUP_AUTHORIZATION_FAILED if is_denied else ErrorCode.NONE
     offsets: dict[TopicIndex, Committed] = {}

@@ -5,9 +5,9 @@ partition without a commit has offset -1 and no error, also in a group that nobo
 topic list asks for all of a group's offsets.
 
 Versions. 2 null topics and a group error code, 5 leader epoch, 6 flexible, 7 require stable
-(KIP-447), 8 several groups in one request (KIP-709), 9 member id and epoch, which concern only
-the newer groups, 10 topics by id (KIP-848): one that is not known is UNKNOWN_TOPIC_ID, and among
-all of a group's offsets those of a topic that is no more are left out.
+(KIP-447), 8 several groups in one request (KIP-709), 9 member id and epoch, checked for groups of
+KIP-848 (UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH), 10 topics by id (KIP-848): one that is not known is
+UNKNOWN_TOPIC_ID, and among all of a group's offsets those of a topic that is no more are left out.
 
 An offset that an open transaction is about to change is UNSTABLE_OFFSET_COMMIT if requireStable is
 set; else it is the last that was committed.
@@ -65,17 +65,7 @@ def offset_fetch(broker: Broker, request: Request, call: Call) -> None:
     if request.version >= _FIRST_WITH_GROUPS:
         response = OffsetFetchResponse(
             groups=[
-                OffsetFetchResponseGroup(
-                    group_id=group.group_id,
-                    error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED,
-                )
-                if _is_denied(broker, call, group.group_id)
-                else OffsetFetchResponseGroup(
-                    group_id=group.group_id,
-                    topics=_of_group(
-                        broker, call, group, request.version, stable=ask.require_stable
-                    ),
-                )
+                _answered(broker, call, group, request.version, stable=ask.require_stable)
                 for group in ask.groups
             ]
         )
@@ -101,6 +91,18 @@ def _refused(ask: OffsetFetchRequest, version: int) -> OffsetFetchResponse:
         for topic in ask.topics or ()
     ]
     return OffsetFetchResponse(topics=_alone(wanted))
+
+
+def _answered(
+    broker: Broker, call: Call, group: OffsetFetchRequestGroup, version: int, *, stable: bool
+) -> OffsetFetchResponseGroup:
+    group_id = group.group_id
+    if _is_denied(broker, call, group_id):
+        error = ErrorCode.GROUP_AUTHORIZATION_FAILED
+    else:
+        error = broker.groups.may_fetch(group_id, group.member_id, group.member_epoch)
+    topics = [] if error else _of_group(broker, call, group, version, stable=stable)
+    return OffsetFetchResponseGroup(group_id=group_id, error_code=error, topics=topics)
 
 
 def _of_group(

@@ -1,8 +1,8 @@
 """DescribeGroups (key 15), versions 0 to 6.
 
 Behaviour. State, protocol and members of each group; subscriptions and assignments only while it is
-Stable, as they are in flux otherwise. A group that nobody knows is Dead without an error, and from
-version 6 on has GROUP_ID_NOT_FOUND.
+Stable, as they are in flux otherwise. A group that nobody knows, or one of the consumer protocol
+(KIP-848), is Dead without an error, and from version 6 on has GROUP_ID_NOT_FOUND.
 
 Versions. 3 authorised operations (KIP-430), 4 instance ids
 (KIP-345), 5 flexible, 6 GROUP_ID_NOT_FOUND and a message (KIP-1043).
@@ -17,6 +17,7 @@ from tickertape.broker.api.rights import may, operations
 from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.consumer_group import ConsumerGroup
 from tickertape.broker.state.group import Group
 from tickertape.broker.state.group_types import GroupState
 from tickertape.wire.error_codes import ErrorCode
@@ -40,7 +41,10 @@ def describe_groups(broker: Broker, request: Request, call: Call) -> None:
             groups.append(DescribedGroup(error_code=error, error_message=None, group_id=group_id))
             continue
         group = broker.groups.find(group_id)
-        described = _unknown(group_id, request.version) if group is None else _described(group)
+        if isinstance(group, Group):
+            described = _described(group)
+        else:
+            described = _unknown(group_id, group, request.version)
         if ask.include_authorized_operations:
             described.authorized_operations = operations(broker, call, Resource.GROUP, group_id)
         groups.append(described)
@@ -71,11 +75,12 @@ def _described(group: Group) -> DescribedGroup:
     )
 
 
-def _unknown(group_id: str, version: int) -> DescribedGroup:
+def _unknown(group_id: str, group: ConsumerGroup | None, version: int) -> DescribedGroup:
+    reason = "not found." if group is None else "is not a classic group."
     found_by_code = version >= _FIRST_NOT_FOUND
     return DescribedGroup(
         error_code=ErrorCode.GROUP_ID_NOT_FOUND if found_by_code else ErrorCode.NONE,
-        error_message=f"group {group_id!r} is not known" if found_by_code else None,
+        error_message=f"Group {group_id} {reason}" if found_by_code else None,
         group_id=group_id,
         group_state=GroupState.DEAD.value,
         protocol_type="",

@@ -4,7 +4,7 @@ Behaviour. Every group that has members or committed offsets, also those whose c
 commit.
 
 Versions. 3 flexible, 4 states and a filter for them (KIP-518), 5 types and a filter for them
-(KIP-848): every group here is classic. Filters do not mind the case.
+(KIP-848): classic or consumer. Filters do not mind the case.
 
 Deviations. None known.
 """
@@ -14,14 +14,14 @@ from tickertape.broker.api.rights import may, may_cluster
 from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.consumer_group import ConsumerGroup
+from tickertape.broker.state.subscriptions import AnyGroup
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.list_groups import (
     ListedGroup,
     ListGroupsRequest,
     ListGroupsResponse,
 )
-
-_TYPE = "classic"
 
 
 def list_groups(broker: Broker, request: Request, call: Call) -> None:
@@ -35,11 +35,15 @@ def list_groups(broker: Broker, request: Request, call: Call) -> None:
             group_id=group.group_id,
             protocol_type=group.protocol_type or "",
             group_state=group.state.value,
-            group_type=_TYPE,
+            group_type=_type_of(group),
         )
         for group in broker.groups
         if (not states or group.state.value.lower() in states)
-        and (not types or _TYPE in types)
+        and (not types or _type_of(group) in types)
         and (sees_all or may(broker, call, Operation.DESCRIBE, Resource.GROUP, group.group_id))
     ]
     answer(call, request.header, ListGroupsResponse(error_code=ErrorCode.NONE, groups=groups))
+
+
+def _type_of(group: AnyGroup) -> str:
+    return "consumer" if isinstance(group, ConsumerGroup) else "classic"

@@ -7,11 +7,12 @@ name asks for the cluster-wide dynamic defaults, of which there are none.
 
 Versions. 3 types and meanings (KIP-569), 4 flexible.
 
-Deviations. There are no broker loggers, groups or client metrics to describe: INVALID_REQUEST.
+Deviations. There are no broker loggers or client metrics to describe: INVALID_REQUEST.
 """
 
 from tickertape.broker.api.config_changes import (
     BROKER,
+    GROUP,
     TOPIC,
     config_denial,
     not_this_broker,
@@ -19,6 +20,7 @@ from tickertape.broker.api.config_changes import (
 from tickertape.broker.api.described_configs import (
     DescribedConfig,
     broker_configs_of,
+    group_configs_of,
     topic_configs_of,
 )
 from tickertape.broker.api.new_topics import Refusal
@@ -69,8 +71,11 @@ def _described(
 def _configs(broker: Broker, kind: int, name: str) -> list[DescribedConfig] | Refusal:
     if kind == TOPIC:
         return _of_topic(broker, name)
+    if kind == GROUP:
+        return group_configs_of(broker, name)
     if kind != BROKER:
-        return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {TOPIC} or {BROKER}"
+        want = f"{TOPIC}, {BROKER} or {GROUP}"
+        return ErrorCode.INVALID_REQUEST, f"resource type {kind}; want {want}"
     if name == "":
         return []
     if name == str(broker.settings.node_id):

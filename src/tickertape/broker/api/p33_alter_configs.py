@@ -10,13 +10,12 @@ Deviations. A broker's configs cannot be changed while it runs (INVALID_REQUEST,
 its read-only ones), nor are there broker loggers, groups or client metrics to configure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tickertape.broker.api.config_changes import Changed, refusals, told
 from tickertape.broker.api.outcome import Request, answer
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
-from tickertape.broker.state.topics import Topic
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.alter_configs import (
     AlterableConfig,
@@ -34,7 +33,7 @@ def alter_configs(broker: Broker, request: Request, call: Call) -> None:
     answer(call, request.header, AlterConfigsResponse(responses=responses))
 
 
-def _replaced(topic: Topic, changes: Sequence[AlterableConfig]) -> Changed:
+def _replaced(before: Mapping[str, str], changes: Sequence[AlterableConfig]) -> Changed:
     for change in changes:
         if change.value is None:
             return ErrorCode.INVALID_REQUEST, f"Null value not supported for : {change.name}"

@@ -10,7 +10,7 @@ Versions. 1 flexible.
 Deviations. Those of AlterConfigs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tickertape.broker.api.config_changes import Changed, refusals, told
@@ -20,7 +20,6 @@ from tickertape.broker.api.topic_catalog import TOPIC_CATALOG
 from tickertape.broker.state import topic_configs
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
-from tickertape.broker.state.topics import Topic
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.incremental_alter_configs import (
     AlterableConfig,
@@ -41,8 +40,8 @@ def incremental_alter_configs(broker: Broker, request: Request, call: Call) -> N
     ask, _ = IncrementalAlterConfigsRequest.decode(request.frame, request.at, request.version)
     inherited = topic_configs.described(broker.settings.log)
 
-    def changed(topic: Topic, changes: Sequence[AlterableConfig]) -> Changed:
-        configs: dict[str, str | None] = dict(topic.configs)
+    def changed(before: Mapping[str, str], changes: Sequence[AlterableConfig]) -> Changed:
+        configs: dict[str, str | None] = dict(before)
         for change in changes:
             refusal = _apply(configs, change, inherited)
             if refusal is not None:

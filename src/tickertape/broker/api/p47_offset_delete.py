@@ -14,10 +14,9 @@ from tickertape.broker.api.rights import denied_topics, may
 from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
-from tickertape.broker.state.group import Group
 from tickertape.broker.state.groups import coordinator_error
 from tickertape.broker.state.offset_records import TopicIndex
-from tickertape.broker.state.subscriptions import is_consumer_group, is_subscribed
+from tickertape.broker.state.subscriptions import AnyGroup, is_consumer_group, is_subscribed
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.schema.offset_delete import (
     OffsetDeleteRequest,
@@ -63,7 +62,7 @@ def offset_delete(broker: Broker, request: Request, call: Call) -> None:
     broker.groups.delete_offsets(ask.group_id, may_go, done)
 
 
-def _fault(broker: Broker, group: Group, name: str, index: int) -> ErrorCode:
+def _fault(broker: Broker, group: AnyGroup, name: str, index: int) -> ErrorCode:
     topic = broker.topics.get(name)
     if topic is None or not 0 <= index < len(topic.partitions):
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

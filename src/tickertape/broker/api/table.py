@@ -81,6 +81,13 @@ HANDLERS: Final[dict[int, Route]] = {
     ApiKey.DESCRIBE_PRODUCERS: Route("tickertape.broker.api.p61_describe_producers", 0, 0),
     ApiKey.DESCRIBE_TRANSACTIONS: Route("tickertape.broker.api.p65_describe_transactions", 0, 0),
     ApiKey.LIST_TRANSACTIONS: Route("tickertape.broker.api.p66_list_transactions", 0, 2),
+    ApiKey.CONSUMER_GROUP_HEARTBEAT: Route(
+        "tickertape.broker.api.p68_consumer_group_heartbeat", 0, 1
+    ),
+    ApiKey.CONSUMER_GROUP_DESCRIBE: Route(
+        "tickertape.broker.api.p69_consumer_group_describe", 0, 1
+    ),
+    ApiKey.LIST_CONFIG_RESOURCES: Route("tickertape.broker.api.p74_list_config_resources", 0, 1),
     ApiKey.DESCRIBE_TOPIC_PARTITIONS: Route(
         "tickertape.broker.api.p75_describe_topic_partitions", 0, 0
     ),

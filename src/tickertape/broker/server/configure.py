@@ -66,11 +66,26 @@ def _check_together(checked: Checked) -> None:
     shortest = checked.number("group.min.session.timeout.ms")
     if shortest > checked.number("group.max.session.timeout.ms"):
         checked.refuse("group.min.session.timeout.ms", "at most group.max.session.timeout.ms")
+    _check_consumer_groups(checked)
     for name in ("log.dirs", "log.dir"):
         if checked.given(name) and len(cast(tuple[str, ...], checked.values[name])) > 1:
             checked.refuse(name, "one folder: this broker keeps all partitions together")
     if checked.given("log.flush.interval.ms") and checked.text("tape.fsync") != "interval":
         checked.warn("log.flush.interval.ms", "matters with --fsync interval only")
+
+
+def _check_consumer_groups(checked: Checked) -> None:
+    for what in ("session.timeout.ms", "heartbeat.interval.ms"):
+        name = f"group.consumer.{what}"
+        least, most = f"group.consumer.min.{what}", f"group.consumer.max.{what}"
+        if not checked.number(least) <= checked.number(name) <= checked.number(most):
+            checked.refuse(name, f"from {least} to {most}")
+    unknown = set(cast(tuple[str, ...], checked.values["group.consumer.assignors"])) - {
+        "uniform",
+        "range",
+    }
+    if unknown or not checked.values["group.consumer.assignors"]:
+        checked.refuse("group.consumer.assignors", "uniform, range or both")
 
 
 def _data_dir(checked: Checked, default: str) -> str:
@@ -96,6 +111,22 @@ def _broker(checked: Checked) -> BrokerSettings:
         group_min_session_timeout_ms=checked.number("group.min.session.timeout.ms"),
         group_max_session_timeout_ms=checked.number("group.max.session.timeout.ms"),
         group_max_size=checked.number("group.max.size"),
+        group_consumer_session_timeout_ms=checked.number("group.consumer.session.timeout.ms"),
+        group_consumer_min_session_timeout_ms=checked.number(
+            "group.consumer.min.session.timeout.ms"
+        ),
+        group_consumer_max_session_timeout_ms=checked.number(
+            "group.consumer.max.session.timeout.ms"
+        ),
+        group_consumer_heartbeat_interval_ms=checked.number("group.consumer.heartbeat.interval.ms"),
+        group_consumer_min_heartbeat_interval_ms=checked.number(
+            "group.consumer.min.heartbeat.interval.ms"
+        ),
+        group_consumer_max_heartbeat_interval_ms=checked.number(
+            "group.consumer.max.heartbeat.interval.ms"
+        ),
+        group_consumer_max_size=checked.number("group.consumer.max.size"),
+        group_consumer_assignors=cast(tuple[str, ...], checked.values["group.consumer.assignors"]),
         offsets_topic_num_partitions=checked.number("offsets.topic.num.partitions"),
         offsets_topic_segment_bytes=checked.number("offsets.topic.segment.bytes"),
         offsets_retention_minutes=checked.number("offsets.retention.minutes"),

@@ -17,8 +17,10 @@ from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem, Rng, Workers
 from tickertape.broker.state.alarms import Alarms
 from tickertape.broker.state.authorizer import Authorizer
+from tickertape.broker.state.consumer_groups import ConsumerGroups
 from tickertape.broker.state.durability import Durability
 from tickertape.broker.state.features import Features
+from tickertape.broker.state.group_configs import GroupConfigs
 from tickertape.broker.state.groups import Groups
 from tickertape.broker.state.offsets import OffsetsLog
 from tickertape.broker.state.producer_ids import ProducerIds
@@ -81,7 +83,13 @@ class Broker:
         self._fs = fs
         self.data_dir = data_dir
         offsets_log = OffsetsLog(settings, self.topics, self.durability, clock, rng)
-        self.groups = Groups(settings, offsets_log, self.durability, clock, rng)
+        self.group_configs = GroupConfigs(fs, data_dir, settings)
+        self.groups = Groups(
+            settings, offsets_log, self.durability, clock, rng,
+            ConsumerGroups(
+                offsets_log, self.durability, clock, self.topics, self.group_configs
+            ),
+        )  # fmt: skip
         self.features = Features(fs, data_dir)
         self.transactions = Transactions(
             settings,
@@ -119,6 +127,7 @@ class Broker:
             self.security.enforce(self.authorizer)
         self.producer_ids.load()
         loaded = self.topics.load(clean=clean)
+        self.group_configs.load()
         groups = self.groups.load()
         for name in sorted(self.groups.topics()):
             if self.topics.get(name) is None:  # deleted, and the crash came before its offsets went

@@ -59,6 +59,11 @@ class Group:
         """Somebody holds a member id and has not yet come back with it (KIP-394)."""
         return bool(self._pending)
 
+    @property
+    def is_empty(self) -> bool:
+        """It has no members, and may go."""
+        return self.state is GroupState.EMPTY
+
     # -- events ------------------------------------------------------------------------------
 
     def join(self, ask: JoinAsk, now_ms: int) -> list[Effect]:

@@ -12,12 +12,27 @@ from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
 from tickertape.base.ports import Clock, Rng
+from tickertape.broker.state.consumer_group import ConsumerGroup
+from tickertape.broker.state.consumer_group_records import (
+    StoredConsumerGroup,
+    apply_record,
+    consumer_group_tombstones,
+)
+from tickertape.broker.state.consumer_group_types import (
+    JOINING,
+    HeartbeatAnswer,
+    HeartbeatAsk,
+)
+from tickertape.broker.state.consumer_groups import (
+    ConsumerGroups,
+    HeartbeatDone,
+    fresh_member_id,
+)
 from tickertape.broker.state.durability import Durability
 from tickertape.broker.state.group import NEVER_MS, Group
 from tickertape.broker.state.group_types import (
     Effect,
     GroupLimits,
-    GroupState,
     JoinAnswer,
     JoinAsk,
     Save,
@@ -27,6 +42,7 @@ from tickertape.broker.state.group_types import (
 from tickertape.broker.state.internal_log import Commit
 from tickertape.broker.state.offset_records import (
     Committed,
+    ConsumerGroupChange,
     OffsetChange,
     StoredGroup,
     TopicIndex,
@@ -38,11 +54,14 @@ from tickertape.broker.state.offset_records import (
 from tickertape.broker.state.offsets import CommittedOffsets, OffsetsLog
 from tickertape.broker.state.pending_offsets import PendingOffsets, Place
 from tickertape.broker.state.settings import BrokerSettings
+from tickertape.broker.state.subscriptions import AnyGroup, is_subscribed, may_lose_offsets
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.records import Record
 
 _MINUTE_MS: Final = 60_000
 _NAME_LENGTH_MAX: Final = 249
+_FIRST_WITH_EPOCHS: Final = 9  # of OffsetCommit
+
 
 CommitDone: TypeAlias = Callable[[ErrorCode], None]
 
@@ -66,7 +85,9 @@ class Groups:
         durability: Durability,
         clock: Clock,
         rng: Rng,
+        consumer_groups: ConsumerGroups,
     ) -> None:
+        self.consumer_groups = consumer_groups
         self.offsets = CommittedOffsets()
         self.pending = PendingOffsets()
         self._settings = settings
@@ -78,7 +99,7 @@ class Groups:
             initial_rebalance_delay_ms=settings.group_initial_rebalance_delay_ms,
             size_max=settings.group_max_size,
         )
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, AnyGroup] = {}
         self._uncommitted: dict[str, list[dict[TopicIndex, Committed]]] = {}  # not yet on disk
         self._timers: list[tuple[int, str]] = []  # deadline, group id; some of them outdated
         self._scheduled: dict[str, int] = {}  # group id -> its earliest entry in _timers
@@ -88,6 +109,7 @@ class Groups:
     def load(self) -> int:
         """Rebuild everything from the offsets log; returns the number of groups."""
         stored: dict[str, StoredGroup] = {}
+        consumers: dict[str, StoredConsumerGroup] = {}
         for index, batch in self._log.replay():
             place = (batch.header.producer_id, index)
             if batch.marker is not None:
@@ -95,13 +117,18 @@ class Groups:
             for change in read_changes(batch.records):
                 if isinstance(change, OffsetChange):
                     self._replay(change, place if batch.header.is_transactional else None)
+                elif isinstance(change, ConsumerGroupChange):
+                    apply_record(consumers, change.kind, change.key, change.value)
                 elif change.stored is None:
                     stored.pop(change.group_id, None)
                 else:
                     stored[change.group_id] = change.stored
         for group_id, what in stored.items():
             self._restore(group_id, what)
-        for group_id in self.offsets.group_ids():
+        for group_id, kept in consumers.items():
+            group = self._groups[group_id] = self.consumer_groups.restored(group_id, kept)
+            self._schedule(group)
+        for group_id in self.offsets.group_ids() + self.pending.group_ids():
             self._get_or_create(group_id)
         return len(self._groups)
 
@@ -112,14 +139,13 @@ class Groups:
             self.pending.forget(change.group_id, where)
         elif place is not None:
             self.pending.put(place, change.group_id, where, change.committed)
-            self._get_or_create(change.group_id)
         else:
             older = self.pending.of(change.group_id, where)
             self.offsets.put(change.group_id, where, change.committed)
             self.pending.replaced(change.group_id, where, older)
 
     def _restore(self, group_id: str, what: StoredGroup) -> None:
-        group = self._get_or_create(group_id)
+        group = self._groups[group_id] = Group(group_id, self._limits)
         group.generation = what.generation
         group.protocol_type = what.protocol_type
         group.protocol = what.protocol
@@ -129,7 +155,7 @@ class Groups:
 
     # -- questions ---------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[AnyGroup]:
         """Every group, those that only have offsets included."""
         return iter(self._groups.values())
 
@@ -137,7 +163,7 @@ class Groups:
         """Topics in which offsets are committed, or would be by an open transaction."""
         return self.offsets.topics() | self.pending.topics()
 
-    def find(self, group_id: str) -> Group | None:
+    def find(self, group_id: str) -> AnyGroup | None:
         """The group of that id. Not to be changed."""
         return self._groups.get(group_id)
 
@@ -146,17 +172,19 @@ class Groups:
     def join(self, group_id: str, ask: JoinAsk) -> None:
         """A JoinGroup request; the ticket is called now or when the rebalance completes."""
         group = self._groups.get(group_id)
-        if group is None:
-            if ask.member_id:
-                ask.ticket(
-                    JoinAnswer(
-                        ticket=ask.ticket,
-                        error=ErrorCode.UNKNOWN_MEMBER_ID,
-                        member_id=ask.member_id,
-                    )
-                )
-                return
-            group = self._get_or_create(group_id)
+        error = ErrorCode.NONE
+        if isinstance(group, ConsumerGroup) and group.members:
+            error = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+        elif not isinstance(group, Group) and ask.member_id:
+            error = ErrorCode.UNKNOWN_MEMBER_ID
+        if error is not ErrorCode.NONE:
+            ask.ticket(JoinAnswer(ticket=ask.ticket, error=error, member_id=ask.member_id))
+            return
+        if not isinstance(group, Group):
+            if group is not None:
+                self._bury(group_id, self._tombstones_of(group), [], _ignore)
+                group.die()
+            group = self._groups[group_id] = Group(group_id, self._limits)
         self._perform(group, group.join(ask, self._clock.monotonic_ms()))
 
     def fresh_member_id(self, instance_id: str | None, client_id: str | None) -> str:
@@ -170,7 +198,7 @@ class Groups:
     def sync(self, group_id: str, ask: SyncAsk) -> None:
         """A SyncGroup request; the ticket is called now or when the leader has assigned."""
         group = self._groups.get(group_id)
-        if group is None:
+        if not isinstance(group, Group):
             ask.ticket(SyncAnswer(ticket=ask.ticket, error=ErrorCode.UNKNOWN_MEMBER_ID))
             return
         self._perform(group, group.sync(ask, self._clock.monotonic_ms()))
@@ -178,7 +206,7 @@ class Groups:
     def heartbeat(self, group_id: str, who: Membership) -> ErrorCode:
         """A Heartbeat request."""
         group = self._groups.get(group_id)
-        if group is None:
+        if not isinstance(group, Group):
             return ErrorCode.UNKNOWN_MEMBER_ID
         now_ms = self._clock.monotonic_ms()
         return group.heartbeat(who.member_id, who.instance_id, who.generation, now_ms)
@@ -191,18 +219,65 @@ class Groups:
         errors = []
         now_ms = self._clock.monotonic_ms()
         for leaver in leavers:
+            if isinstance(group, ConsumerGroup):
+                errors.append(group.leave(leaver.member_id, leaver.instance_id))
+                self._save_consumers(group)
+                continue
             error, effects = group.leave(leaver.member_id, leaver.instance_id, now_ms)
             errors.append(error)
             self._perform(group, effects)
         return errors
 
-    def may_commit(self, group_id: str, who: Membership) -> ErrorCode:
-        """Whether an OffsetCommit from ``who`` is to be stored."""
+    def consumer_heartbeat(self, group_id: str, ask: HeartbeatAsk, done: HeartbeatDone) -> None:
+        """A ConsumerGroupHeartbeat, checked for its form; ``done`` once what it did is durable."""
         group = self._groups.get(group_id)
+        first: list[Record] = []
+        if not isinstance(group, ConsumerGroup):
+            refusal = _no_consumer_group(group_id, group, ask.epoch)
+            if refusal is not None:
+                done(refusal)
+                return
+            if group is not None and group.generation > 0:
+                first = [group_tombstone(group_id, self._clock.now_ms())]
+            group = self._groups[group_id] = self.consumer_groups.create(group_id)
+        self.consumer_groups.heartbeat(group, ask, done, first)
+        self._schedule(group)
+
+    def reconfigured(self, group_id: str) -> None:
+        """The configs of the group have changed: from its members' next heartbeats on."""
+        group = self._groups.get(group_id)
+        if isinstance(group, ConsumerGroup):
+            group.limits = self.consumer_groups.limits_of(group_id)
+
+    def fresh_consumer_id(self) -> str:
+        """A member id for a consumer that does not make its own."""
+        return fresh_member_id(self._rng)
+
+    def may_commit(self, group_id: str, who: Membership, version: int) -> ErrorCode:
+        """Whether an OffsetCommit of that version from ``who`` is to be stored."""
+        group = self._groups.get(group_id)
+        speaks_epochs = version >= _FIRST_WITH_EPOCHS
         if group is None:
-            return ErrorCode.ILLEGAL_GENERATION if who.generation >= 0 else ErrorCode.NONE
+            if who.generation < 0:
+                return ErrorCode.NONE
+            unknown = ErrorCode.GROUP_ID_NOT_FOUND
+            return unknown if speaks_epochs else ErrorCode.ILLEGAL_GENERATION
+        if isinstance(group, ConsumerGroup):
+            if not speaks_epochs and who.member_id in group.members:
+                return ErrorCode.UNSUPPORTED_VERSION
+            return group.check_offsets(who.member_id, who.generation)
         now_ms = self._clock.monotonic_ms()
         return group.check_commit(who.member_id, who.instance_id, who.generation, now_ms)
+
+    def may_fetch(self, group_id: str, member_id: str | None, epoch: int) -> ErrorCode:
+        """Whether an OffsetFetch that says who asks is to be answered."""
+        group = self._groups.get(group_id)
+        if not isinstance(group, ConsumerGroup) or (member_id is None and epoch < 0):
+            return ErrorCode.NONE
+        member = group.members.get(member_id or "")
+        if member is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        return ErrorCode.NONE if member.epoch == epoch else ErrorCode.STALE_MEMBER_EPOCH
 
     def commit(self, group_id: str, offsets: dict[TopicIndex, Committed], done: CommitDone) -> None:
         """Store offsets that ``may_commit`` has allowed; ``done`` once they are durable or not."""
@@ -234,7 +309,7 @@ class Groups:
         group = self._groups.get(group_id)
         if group is None:
             done(ErrorCode.GROUP_ID_NOT_FOUND)
-        elif group.state is not GroupState.EMPTY:
+        elif not group.is_empty:
             done(ErrorCode.NON_EMPTY_GROUP)
         else:
             self._remove_group(group, self._ever_committed(group_id), done)
@@ -253,6 +328,10 @@ class Groups:
         group = self._groups.get(group_id)
         if group is None:
             return ErrorCode.ILLEGAL_GENERATION if who.generation >= 0 else ErrorCode.NONE
+        if isinstance(group, ConsumerGroup):
+            error = group.check_offsets(who.member_id, who.generation)
+            is_stale = error is ErrorCode.STALE_MEMBER_EPOCH
+            return ErrorCode.ILLEGAL_GENERATION if is_stale else error
         now_ms = self._clock.monotonic_ms()
         return group.check_transaction(who.member_id, who.instance_id, who.generation, now_ms)
 
@@ -307,29 +386,35 @@ class Groups:
                 continue  # an earlier one has been scheduled since
             del self._scheduled[group_id]
             group = self._groups.get(group_id)
-            if group is not None:
+            if isinstance(group, ConsumerGroup):
+                group.tick(now_ms)
+                self._save_consumers(group)
+            elif group is not None:
                 self._perform(group, group.tick(now_ms))
         return timers[0][0] if timers else NEVER_MS
 
     def expire_offsets(self) -> None:
         """Remove offsets nobody committed for offsets.retention.minutes, and groups left with none.
 
-        A group with members keeps its offsets. Otherwise time counts from the last commit or from
-        when the group became empty, whichever is later (KIP-211).
+        Time counts from the last commit or from when the group became empty, whichever is later
+        (KIP-211). A group with members keeps those of the topics that it reads.
         """
         now_ms = self._clock.now_ms()
         retention_ms = self._settings.offsets_retention_minutes * _MINUTE_MS
         for group in list(self._groups.values()):
             busy = group.expects_members or group.group_id in self._uncommitted
             busy = busy or self.pending.has_group(group.group_id)
-            if group.state is not GroupState.EMPTY or busy:
+            if busy or not may_lose_offsets(group):
                 continue
+            offsets = self.offsets.of_group(group.group_id)
+            kept = {topic for topic, _ in offsets if is_subscribed(group, topic)}
             stale = [
                 where
-                for where, committed in self.offsets.of_group(group.group_id).items()
-                if _expires_ms(committed, group.state_timestamp_ms, retention_ms) <= now_ms
+                for where, committed in offsets.items()
+                if where[0] not in kept
+                and _expires_ms(committed, group.state_timestamp_ms, retention_ms) <= now_ms
             ]
-            if len(stale) == len(self.offsets.of_group(group.group_id)):
+            if group.is_empty and len(stale) == len(offsets):
                 self._remove_group(group, stale, _ignore)
             elif stale:
                 self._remove_offsets(group.group_id, stale, _ignore)
@@ -362,7 +447,7 @@ class Groups:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _get_or_create(self, group_id: str) -> Group:
+    def _get_or_create(self, group_id: str) -> AnyGroup:
         group = self._groups.get(group_id)
         if group is None:
             group = self._groups[group_id] = Group(group_id, self._limits)
@@ -380,6 +465,16 @@ class Groups:
                 case _:
                     assert_never(effect)
         self._schedule(group)
+
+    def _save_consumers(self, group: ConsumerGroup) -> None:
+        self.consumer_groups.save(group, _ignore, [])
+        self._schedule(group)
+
+    def _tombstones_of(self, group: AnyGroup) -> list[Record]:
+        now_ms = self._clock.now_ms()
+        if isinstance(group, ConsumerGroup):
+            return consumer_group_tombstones(group.group_id, now_ms)
+        return [group_tombstone(group.group_id, now_ms)] if group.generation > 0 else []
 
     def _save(self, group: Group, save: Save) -> None:
         now_ms = self._clock.now_ms()
@@ -405,13 +500,15 @@ class Groups:
         records = [offset_record(OffsetChange(group_id, *where, None), now_ms) for where in stale]
         self._bury(group_id, records, stale, done)
 
-    def _remove_group(self, group: Group, stale: list[TopicIndex], done: CommitDone) -> None:
+    def _remove_group(self, group: AnyGroup, stale: list[TopicIndex], done: CommitDone) -> None:
         now_ms = self._clock.now_ms()
         group_id = group.group_id
         records = [offset_record(OffsetChange(group_id, *where, None), now_ms) for where in stale]
-        if group.generation > 0:
-            records.append(group_tombstone(group_id, now_ms))
-        self._perform(group, group.die())
+        records += self._tombstones_of(group)
+        if isinstance(group, ConsumerGroup):
+            group.die()
+        else:
+            self._perform(group, group.die())
         del self._groups[group_id]
         if records:
             self._bury(group_id, records, stale, done)
@@ -434,7 +531,7 @@ class Groups:
         waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group_id, records, waiter)
 
-    def _schedule(self, group: Group) -> None:
+    def _schedule(self, group: AnyGroup) -> None:
         due_ms = group.next_deadline_ms()
         if due_ms < self._scheduled.get(group.group_id, NEVER_MS):
             self._scheduled[group.group_id] = due_ms
@@ -452,6 +549,18 @@ def coordinator_error(error: ErrorCode) -> ErrorCode:
             return ErrorCode.INVALID_COMMIT_OFFSET_SIZE
         case _:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+def _no_consumer_group(group_id: str, group: AnyGroup | None, epoch: int) -> HeartbeatAnswer | None:
+    """Why this cannot become one; None if it can: there is none, or an empty classic one."""
+    message = None
+    if group is None and epoch != JOINING:
+        message = f"Group {group_id} not found."
+    if group is not None and (epoch != JOINING or not group.is_empty):
+        message = f"Group {group_id} is not a consumer group."
+    if message is None:
+        return None
+    return HeartbeatAnswer(error=ErrorCode.GROUP_ID_NOT_FOUND, message=message)
 
 
 def _expires_ms(committed: Committed, empty_since_ms: int, retention_ms: int) -> int:

@@ -3,8 +3,8 @@
 Keys: OffsetCommitKey version 0 or 1 (we write 1), GroupMetadataKey version 2. Values:
 OffsetCommitValue (we write 4, which has the topic id, or 1 if the client gave a retention time),
 GroupMetadataValue (we write 3). A null value is a tombstone. Every key and value starts with its
-version, two bytes. Keys of other versions belong to the newer group protocols; they are passed
-over, as Kafka does.
+version, two bytes. Keys 3 to 8 are those of consumer_group_records; others belong to protocols that
+are not served, and are passed over, as Kafka does.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from tickertape.broker.state.consumer_group_records import KEY_VERSIONS
 from tickertape.broker.state.group import Group
 from tickertape.broker.state.group_types import Member
 from tickertape.wire.message import split_version
@@ -83,7 +84,16 @@ class GroupChange:
     stored: StoredGroup | None
 
 
-Change: TypeAlias = OffsetChange | GroupChange
+@dataclass(frozen=True, slots=True)
+class ConsumerGroupChange:
+    """A record of the groups of KIP-848, for ``consumer_group_records.apply_record``."""
+
+    kind: int
+    key: memoryview
+    value: bytes | None
+
+
+Change: TypeAlias = OffsetChange | GroupChange | ConsumerGroupChange
 
 
 def offset_record(change: OffsetChange, now_ms: int) -> Record:
@@ -157,6 +167,8 @@ def read_changes(records: Iterable[Record]) -> Iterable[Change]:
             yield _read_offset(key, version, record.value)
         elif version == GROUP_KEY_VERSION:
             yield _read_group(key, version, record.value)
+        elif version in KEY_VERSIONS:
+            yield ConsumerGroupChange(version, key, record.value)
 
 
 def _read_offset(key: memoryview, version: int, value: bytes | None) -> OffsetChange:

@@ -31,6 +31,10 @@ class PendingOffsets:
         """The offsets that transactions are about to change."""
         return {where for groups in self._pending.values() for where in groups.get(group_id, ())}
 
+    def group_ids(self) -> list[str]:
+        """The groups that transactions concern."""
+        return [group_id for groups in self._pending.values() for group_id in groups]
+
     def has_group(self, group_id: str) -> bool:
         """True if any transaction concerns the group."""
         return any(group_id in groups for groups in self._pending.values())

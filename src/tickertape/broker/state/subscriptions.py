@@ -1,26 +1,39 @@
 """Which topics a group of consumers reads, by what its members said when they joined.
 
 Kafka's ClassicGroup.computeSubscribedTopics: only groups of protocol type ``consumer`` have
-subscriptions, and what cannot be read counts as every topic.
+subscriptions, and what cannot be read counts as every topic. A ConsumerGroup knows them itself.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
+from tickertape.broker.state.consumer_group import ConsumerGroup
 from tickertape.broker.state.group import Group
+from tickertape.broker.state.group_types import GroupState
 from tickertape.wire.primitives import DecodeError
 from tickertape.wire.schema.consumer_protocol import ConsumerProtocolSubscription
+
+AnyGroup: TypeAlias = Group | ConsumerGroup
 
 _CONSUMER: Final = "consumer"
 _NEWEST: Final = ConsumerProtocolSubscription.VERSIONS[1]
 
 
-def is_consumer_group(group: Group) -> bool:
+def is_consumer_group(group: AnyGroup) -> bool:
     """Whether its members speak the consumers' embedded protocol."""
     return group.protocol_type == _CONSUMER
 
 
-def is_subscribed(group: Group, topic: str) -> bool:
+def may_lose_offsets(group: AnyGroup) -> bool:
+    """Whether offsets of topics that it does not read may expire: not while nobody knows."""
+    if group.is_empty or isinstance(group, ConsumerGroup):
+        return True
+    return group.state is GroupState.STABLE and is_consumer_group(group)
+
+
+def is_subscribed(group: AnyGroup, topic: str) -> bool:
     """Whether a member reads ``topic``, or may do so for all that is known."""
+    if isinstance(group, ConsumerGroup):
+        return group.subscribes(topic)
     if not group.members or not is_consumer_group(group):
         return False
     if group.protocol is None:

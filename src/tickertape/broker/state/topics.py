@@ -94,6 +94,7 @@ class TopicRegistry:
         self._by_id: dict[UUID, Topic] = {}
         self.retired = Traffic()  # of topics that have been deleted
         self._deleting: list[Topic] = []  # no longer exist, but their folders keep their names
+        self.changes = 0  # grows whenever a topic comes, goes or grows
         self._doomed: list[str] = []  # renamed folders whose bytes are still there
 
     # -- questions ---------------------------------------------------------------------------
@@ -118,6 +119,15 @@ class TopicRegistry:
     def by_id(self, topic_id: UUID) -> Topic | None:
         """The topic of that id."""
         return self._by_id.get(topic_id)
+
+    def names(self) -> list[str]:
+        """Of all topics but the broker's own."""
+        return [name for name in self._topics if name not in INTERNAL_TOPICS]
+
+    def shape_of(self, name: str) -> tuple[UUID, int] | None:
+        """Id and number of partitions; None: no such topic."""
+        topic = self._topics.get(name)
+        return None if topic is None else (topic.topic_id, len(topic.partitions))
 
     def name_of(self, key: str | UUID) -> str | None:
         """The name of a topic that a request gives by name or by id; None: no such id."""
@@ -252,10 +262,12 @@ class TopicRegistry:
         before = len(topic.partitions)
         assert partitions > before
         topic.partitions += [None] * (partitions - before)
+        self.changes += 1
         try:
             self._write_file()
         except StorageError:
             del topic.partitions[before:]
+            self.changes += 1
             raise
         with suppress(StorageError):  # they exist all the same, and are opened at first use
             for index in range(before, partitions):
@@ -289,10 +301,12 @@ class TopicRegistry:
     def _know(self, topic: Topic) -> None:
         self._topics[topic.name] = topic
         self._by_id[topic.topic_id] = topic
+        self.changes += 1
 
     def _forget(self, topic: Topic) -> None:
         del self._topics[topic.name]
         del self._by_id[topic.topic_id]
+        self.changes += 1
 
     def _finish_deletions(self) -> None:
         if not self._deleting:

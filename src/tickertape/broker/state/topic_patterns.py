@@ -1,0 +1,182 @@
+"""Subscription by regular expression (KIP-848): which topics a pattern matches, at a bounded cost.
+
+Kafka uses RE2, which has no backtracking: no pattern can hang it. Here a pattern is parsed by
+Python's own parser, and matched by walking all its ways at once (Thompson), so the time is at most
+the pattern's size times the name's length. What RE2 does not know (look-around, back references,
+conditions, atomic groups and possessive repeats) is refused, as RE2 does, and so is a pattern
+that is very long or unfolds to very much. A pattern must match the whole name.
+"""
+
+from collections.abc import Iterable
+from re import _constants as op  # type: ignore[attr-defined]  # no stubs: the parser's words
+from re import _parser as parser  # type: ignore[attr-defined]  # no stubs; re.compile runs it too
+from re import error as PatternError  # noqa: N812  # its name from Python 3.13 on
+from typing import Any, Final, TypeAlias
+
+from tickertape.broker.state.consumer_group_types import TopicView
+
+PATTERN_LENGTH_MAX: Final = 1_000
+_NODES_MAX: Final = 2_000
+_REPEAT_MAX: Final = 1_000  # RE2's own limit
+_ALPHABET: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+"""Every letter that a topic's name can have: sets are made of nothing else."""
+
+_CATEGORIES: Final = {
+    op.CATEGORY_DIGIT: frozenset("0123456789"),
+    op.CATEGORY_WORD: _ALPHABET - frozenset(".-"),
+    op.CATEGORY_SPACE: frozenset[str](),
+    op.CATEGORY_NOT_DIGIT: _ALPHABET - frozenset("0123456789"),
+    op.CATEGORY_NOT_WORD: frozenset(".-"),
+    op.CATEGORY_NOT_SPACE: _ALPHABET,
+}
+_AT_START: Final = frozenset({"the start"})  # no letter: stands for a place
+_AT_END: Final = frozenset({"the end"})
+_ANYWHERE: Final = {None, _AT_START, _AT_END}
+_REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT}
+
+Node: TypeAlias = tuple[frozenset[str] | None, list[int]]
+"""A set of letters to read and where that leads; None: it leads there at once."""
+
+
+class UnsupportedPatternError(ValueError):
+    """Why a pattern is refused."""
+
+
+class Pattern:
+    """One compiled pattern."""
+
+    def __init__(self, text: str) -> None:
+        """UnsupportedPatternError if it is no pattern, or none that is served."""
+        if len(text) > PATTERN_LENGTH_MAX:
+            raise UnsupportedPatternError(
+                f"{len(text)} characters; want at most {PATTERN_LENGTH_MAX}"
+            )
+        self._nodes: list[Node] = [(None, [])]  # node 0: the end
+        try:
+            parsed = parser.parse(text)
+            self._folds = bool(parsed.state.flags & op.SRE_FLAG_IGNORECASE)
+            self._start = self._sequence(parsed, 0)
+        except (PatternError, OverflowError, RecursionError) as error:
+            raise UnsupportedPatternError(str(error)) from error
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole of ``name`` matches."""
+        here = self._closure([self._start], {None, _AT_START} if name else _ANYWHERE)
+        for at, letter in enumerate(name, 1):
+            nodes = (self._nodes[node] for node in here)
+            ahead = [to for letters, tos in nodes if letters and letter in letters for to in tos]
+            here = self._closure(ahead, {None, _AT_END} if at == len(name) else {None})
+            if not here:
+                return False
+        return 0 in here
+
+    def _closure(self, nodes: Iterable[int], open_: set[frozenset[str] | None]) -> set[int]:
+        """What can be reached without reading, through nodes that are open here."""
+        found: set[int] = set()
+        left = list(nodes)
+        while left:
+            node = left.pop()
+            if node not in found:
+                found.add(node)
+                letters, tos = self._nodes[node]
+                if letters in open_:
+                    left += tos
+        return found
+
+    def _node(self, letters: frozenset[str] | None, *tos: int) -> int:
+        if len(self._nodes) >= _NODES_MAX:
+            raise UnsupportedPatternError(f"it unfolds to more than {_NODES_MAX} steps")
+        self._nodes.append((letters, list(tos)))
+        return len(self._nodes) - 1
+
+    def _sequence(self, items: Iterable[tuple[Any, Any]], then: int) -> int:
+        """The node at which these items begin, the last of which leads to ``then``."""
+        for kind, what in reversed(list(items)):
+            then = self._item(kind, what, then)
+        return then
+
+    def _item(self, kind: Any, what: Any, then: int) -> int:  # noqa: ANN401  # the parser's
+        letters = self._letters(kind, what)
+        if letters is not None:
+            return self._node(letters, then)
+        if kind is op.SUBPATTERN:
+            _, adding, removing, inner = what
+            if adding or removing:
+                raise UnsupportedPatternError("flags inside a group")
+            return self._sequence(inner, then)
+        if kind is op.BRANCH:
+            return self._node(None, *(self._sequence(each, then) for each in what[1]))
+        if kind in _REPEATS:
+            least, most, inner = what
+            return self._repeat((least, most), inner, then)
+        if kind is op.AT and what in {op.AT_BEGINNING, op.AT_BEGINNING_STRING}:
+            return self._node(_AT_START, then)
+        if kind is op.AT and what in {op.AT_END, op.AT_END_STRING}:
+            return self._node(_AT_END, then)
+        raise UnsupportedPatternError(f"{str(kind).lower()} is not served")
+
+    def _repeat(self, times: tuple[int, int], inner: Any, then: int) -> int:  # noqa: ANN401  # same
+        least, most = times
+        if least > _REPEAT_MAX or (most is not op.MAXREPEAT and most > _REPEAT_MAX):
+            raise UnsupportedPatternError(f"repeats more than {_REPEAT_MAX} times")
+        if most is op.MAXREPEAT:
+            loop = self._node(None, then)
+            self._nodes[loop][1].append(self._sequence(inner, loop))
+            then = loop
+        else:
+            end = then
+            for _ in range(most - least):
+                then = self._node(None, end, self._sequence(inner, then))
+        for _ in range(least):
+            then = self._sequence(inner, then)
+        return then
+
+    def _letters(self, kind: Any, what: Any) -> frozenset[str] | None:  # noqa: ANN401  # same
+        """The letters that one item reads; None if it is more than a set of letters."""
+        if kind is op.LITERAL:
+            return self._folded(frozenset(chr(what)))
+        if kind is op.NOT_LITERAL:
+            return _ALPHABET - self._folded(frozenset(chr(what)))
+        if kind is op.ANY:
+            return _ALPHABET
+        if kind is not op.IN:
+            return None
+        letters: frozenset[str] = frozenset()
+        negated = False
+        for inner, value in what:
+            if inner is op.NEGATE:
+                negated = True
+            elif inner is op.LITERAL:
+                letters |= {chr(value)}
+            elif inner is op.RANGE:
+                letters |= {each for each in _ALPHABET if value[0] <= ord(each) <= value[1]}
+            else:
+                letters |= _CATEGORIES[value]
+        letters = self._folded(letters)
+        return _ALPHABET - letters if negated else letters
+
+    def _folded(self, letters: frozenset[str]) -> frozenset[str]:
+        if not self._folds:
+            return letters
+        return letters | {each.lower() for each in letters} | {each.upper() for each in letters}
+
+
+class TopicPatterns:
+    """What the patterns of a group match, computed again when the topics change."""
+
+    def __init__(self, topics: TopicView) -> None:
+        self._topics = topics
+        self._seen = -1
+        self._matching: dict[str, frozenset[str]] = {}
+
+    def matching(self, text: str) -> frozenset[str]:
+        """The names of all topics that a checked pattern matches."""
+        if self._seen != self._topics.changes:
+            self._seen = self._topics.changes
+            self._matching.clear()
+        found = self._matching.get(text)
+        if found is None:
+            pattern = Pattern(text)
+            found = frozenset(filter(pattern.matches, self._topics.names()))
+            self._matching[text] = found
+        return found
