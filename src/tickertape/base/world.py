@@ -159,6 +159,8 @@ class OsDisk:
         try:
             if not _tells_of_failures() or _kind_of_file_system(self._folder) != "ext4":
                 return False
+            if _reaches_elsewhere(self._folder):
+                return False
             self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError):
             return False
@@ -168,6 +170,17 @@ class OsDisk:
         """Give the descriptor back."""
         if self._fd is not None:
             os.close(self._fd)
+
+
+def _reaches_elsewhere(folder: str) -> bool:
+    """Whether a part of it was linked or mounted from another disk."""
+    device = os.stat(folder).st_dev
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if os.stat(entry.path).st_dev != device:
+                    return True
+    return False
 
 
 def _tells_of_failures() -> bool:

@@ -261,3 +261,8 @@ def test_the_disk_of_this_machine_says_whether_it_can_sync_everything(tmp_path: 
     assert disk.sync() == disk.sync()
     assert not OsDisk("/proc").sync()
     assert not OsDisk(str(tmp_path / "missing")).sync()
+
+
+def test_a_folder_with_parts_on_another_disk_is_not_synced_at_once(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to("/proc")
+    assert not OsDisk(str(tmp_path)).sync()
