@@ -19,7 +19,7 @@ from tests.simulation.members import Member
 from tests.simulation.model import Model, Topic
 from tests.simulation.producers import IdempotentProducer
 from tests.simulation.server import SYNC_MS, Server
-from tests.simulation.transactional import TransactionalProducer
+from tests.simulation.transactional import SecondProtocol, TransactionalProducer
 from tests.simulation.verdict import demand
 from tests.simulation.world import Task, World
 
@@ -134,7 +134,8 @@ class Simulation:
         lasting = [topic for topic in self.topics if topic.kind != "volatile"]
         number = sum(client.name.startswith(transactional_id) for client in self.clients)
         name = f"{transactional_id}@{number}"
-        one = TransactionalProducer(name, *self._parts, topics=lasting)
+        kind = self.world.rng.choice((TransactionalProducer, SecondProtocol))
+        one = kind(name, *self._parts, topics=lasting)
         one.offsets = (f"{transactional_id} offsets", ("plain", 0))
         one.base_offset = 1_000 * number
         self.add(one)

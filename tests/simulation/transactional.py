@@ -1,13 +1,15 @@
-"""Transactional producers of the first protocol (KIP-98, KIP-360), and their zombies.
+"""Transactional producers of both protocols (KIP-98 and KIP-360; KIP-890), and their zombies.
 
 A process takes over its transactional id, runs transactions, and may stop anywhere: for good, or
 long enough that its successor has begun when it goes on. A commit that got no answer is asked for
-again until there is one. A producer that is fenced is done; its successor starts a new process.
+again until there is one. A producer that is fenced is done; its successor starts a new process. In
+the second protocol each end of a transaction brings a new epoch, so that requests may even arrive
+late. There INVALID_TXN_STATE for a commit means, as in Kafka, that the coordinator was faster.
 """
 
 from typing import Final
 
-from tests.simulation.client import NONE, RETRIABLE
+from tests.simulation.client import NONE, PRODUCE_VERSION, RETRIABLE
 from tests.simulation.model import Attempt, Txn, Where
 from tests.simulation.producers import Batch, Writer
 from tests.simulation.verdict import ViolationError, demand
@@ -53,6 +55,9 @@ class TransactionalProducer(Writer):
     base_offset = 0  # of its offsets: a successor's are higher
     naps = 0.03
     transactions = 0
+    produce_version = PRODUCE_VERSION
+    commit_version = 3
+    end_version = 3
 
     @property
     def transactional_id(self) -> str:
@@ -109,7 +114,12 @@ class TransactionalProducer(Writer):
             await self._end(txn, commit=self.world.chance(0.7))
         except AbortableError:
             self.model.count("abortable")
-            await self._own(keep=True)
+            await self._give_up(txn)
+
+    async def _give_up(self, txn: Txn) -> None:
+        """Begin afresh, with a new epoch: the coordinator aborts what was open."""
+        del txn
+        await self._own(keep=True)
 
     async def _nap(self) -> None:
         if self.world.chance(self.naps):
@@ -136,11 +146,13 @@ class TransactionalProducer(Writer):
     async def _write(self, batch: Batch, txn: Txn) -> None:
         txn.written = True
         while True:
-            frame = await self.send_batches({batch.where: batch.content}, self.transactional_id)
+            frame = await self.send_batches(
+                {batch.where: batch.content}, self.transactional_id, self.produce_version
+            )
             if frame is None:
                 await self.pause(300)
                 continue
-            out = self.produced(frame)[batch.where]
+            out = self.produced(frame, self.produce_version)[batch.where]
             error = ErrorCode(out.error)
             if error is NONE:
                 self.note_acks(batch, out)
@@ -150,16 +162,7 @@ class TransactionalProducer(Writer):
     async def _write_offset(self, txn: Txn) -> None:
         assert self.offsets is not None
         group, where = self.offsets
-        add = AddOffsetsToTxnRequest(
-            transactional_id=self.transactional_id,
-            producer_id=self.owner[0],
-            producer_epoch=self.owner[1],
-            group_id=group,
-        )
-        while True:
-            got = await self.insist(ApiKey.ADD_OFFSETS_TO_TXN, 3, add, AddOffsetsToTxnResponse)
-            if not await self._again("AddOffsets", ErrorCode(got.error_code)):
-                break
+        await self._add_group(group)
         offset = self.base_offset + self.transactions
         part = TxnOffsetCommitRequestPartition(partition_index=where[1], committed_offset=offset)
         commit = TxnOffsetCommitRequest(
@@ -173,10 +176,23 @@ class TransactionalProducer(Writer):
         self.model.commits.setdefault((group, where), []).append(attempt)
         txn.group_offset = (group, where, offset)
         while True:
-            out = await self.insist(ApiKey.TXN_OFFSET_COMMIT, 3, commit, TxnOffsetCommitResponse)
-            if not await self._again(
-                "TxnOffsetCommit", ErrorCode(out.topics[0].partitions[0].error_code)
-            ):
+            out = await self.insist(
+                ApiKey.TXN_OFFSET_COMMIT, self.commit_version, commit, TxnOffsetCommitResponse
+            )
+            error = ErrorCode(out.topics[0].partitions[0].error_code)
+            if not await self._again("TxnOffsetCommit", error):
+                return
+
+    async def _add_group(self, group: str) -> None:
+        add = AddOffsetsToTxnRequest(
+            transactional_id=self.transactional_id,
+            producer_id=self.owner[0],
+            producer_epoch=self.owner[1],
+            group_id=group,
+        )
+        while True:
+            got = await self.insist(ApiKey.ADD_OFFSETS_TO_TXN, 3, add, AddOffsetsToTxnResponse)
+            if not await self._again("AddOffsets", ErrorCode(got.error_code)):
                 return
 
     async def _end(self, txn: Txn, *, commit: bool) -> None:
@@ -188,12 +204,20 @@ class TransactionalProducer(Writer):
             committed=commit,
         )
         while True:
-            got = await self.insist(ApiKey.END_TXN, 3, ask, EndTxnResponse)
-            if not await self._again("EndTxn", ErrorCode(got.error_code)):
+            got = await self.insist(ApiKey.END_TXN, self.end_version, ask, EndTxnResponse)
+            error = ErrorCode(got.error_code)
+            if error is ErrorCode.INVALID_TXN_STATE and commit and self.end_version >= 5:
+                txn.asked = "abort"  # by the coordinator: it took too long
+                raise FencedError
+            if not await self._again("EndTxn", error):
                 break
+        self._go_on(got)
         txn.answered = True
         self.model.count("commits" if commit else "aborts")
         self.say(f"{txn} answered: {txn.asked}")
+
+    def _go_on(self, ended: EndTxnResponse) -> None:
+        """In the first protocol the epoch stays."""
 
     # -- answers
 
@@ -213,3 +237,26 @@ class TransactionalProducer(Writer):
     def _fail_if_fenced(self, error: ErrorCode) -> None:
         if error in FENCED:
             raise FencedError
+
+
+class SecondProtocol(TransactionalProducer):
+    """Transactions v2: nothing is added beforehand, and each transaction has its own epoch."""
+
+    lingers = True
+    produce_version = 12
+    commit_version = 5
+    end_version = 5
+
+    async def _add(self, where: Where) -> None:
+        """The first batch does it."""
+
+    async def _add_group(self, group: str) -> None:
+        """The commit of the offset does it."""
+
+    async def _give_up(self, txn: Txn) -> None:
+        await self._end(txn, commit=False)
+
+    def _go_on(self, ended: EndTxnResponse) -> None:
+        self.owner = (ended.producer_id, ended.producer_epoch)
+        self.sequences.clear()
+        self.model.given_out(self.transactional_id, *self.owner, transactional=True)
