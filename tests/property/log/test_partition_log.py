@@ -1,11 +1,16 @@
-"""Any order of appends, syncs, reads, deletions, crashes and restarts agrees with a list."""
+"""Any order of appends, syncs (failed ones too), reads, deletions, crashes and restarts agrees with
+a list; so does a compacted log with the newest value of each key."""
+
+from contextlib import suppress
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.log_kit import DATA_DIR, NOW, new_disk, open_log, produced, sync, values
+from tests.log_kit import DATA_DIR, NOW, keyed, new_disk, open_log, produced, sync, values
 
-from tickertape.base.fake_fs import Loss
+from tickertape.base.errors import StorageError
+from tickertape.base.fake_fs import Loss, PowerCut
 from tickertape.log.config import LogConfig
 from tickertape.log.data_dir import mark_clean, take_clean_mark
 from tickertape.log.recovery import RecoveryReport
@@ -65,6 +70,19 @@ class LogMachine(RuleBasedStateMachine):
     def sync(self) -> None:
         sync(self.log)
         self.durable = len(self.content)
+
+    @precondition(lambda self: self.durable < len(self.content))
+    @rule()
+    def sync_fails_and_the_process_starts_again(self) -> None:
+        """The bytes can still be read; a power cut after that must not take them."""
+        ticket = self.log.begin_sync()
+        assert ticket is not None
+        self.fs.fail_always(frozenset({"sync"}))
+        with pytest.raises(StorageError):
+            ticket.run()
+        self.log.finish_sync(ticket, ok=False)
+        assert self.log.append(produced(b"x"), NOW).error is ErrorCode.KAFKA_STORAGE_ERROR
+        self.crash(Loss.NOTHING, 0)
 
     @rule(share=st.floats(0, 1))
     def delete_records(self, share: float) -> None:
@@ -138,3 +156,68 @@ LogMachine.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestPartitionLog = LogMachine.TestCase
+
+
+class CompactedLogMachine(RuleBasedStateMachine):
+    """The model: what each key's newest value is, and which offset it has."""
+
+    CONFIG = LogConfig(
+        segment_bytes=250,
+        cleanup_policy=frozenset({"compact"}),
+        min_cleanable_dirty_ratio=0.01,
+        delete_retention_ms=1 << 40,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fs = new_disk()
+        self.log = open_log(self.fs, self.CONFIG)[0]
+        self.written: list[tuple[bytes, bytes | None]] = []
+        self.durable = 0
+        self.now_ms = NOW
+
+    @rule(key=st.sampled_from([b"a", b"b", b"c"]), dead=st.booleans(), count=st.integers(1, 3))
+    def append(self, key: bytes, count: int, *, dead: bool) -> None:
+        new = [(key, None if dead else b"%d" % (len(self.written) + n)) for n in range(count)]
+        result = self.log.append(keyed(*new, timestamp=self.now_ms), self.now_ms)
+        assert result.base_offset == len(self.written)
+        self.written += new
+
+    @rule()
+    def sync(self) -> None:
+        sync(self.log)
+        self.durable = len(self.written)
+
+    @rule(ms=st.sampled_from([1, 60_000]))
+    def compact(self, ms: int) -> None:
+        self.now_ms += ms
+        self.log.compact(self.now_ms)
+
+    @rule(nth=st.integers(1, 25), loss=st.sampled_from(Loss), seed=st.integers(0, 1000))
+    def compaction_is_cut(self, nth: int, loss: Loss, seed: int) -> None:
+        self.fs.cut_at(nth)
+        with suppress(PowerCut):
+            self.log.compact(self.now_ms)
+        self.fs.cut_at(1 << 60)
+        self.crash(loss, seed)
+
+    @rule(loss=st.sampled_from(Loss), seed=st.integers(0, 1000))
+    def crash(self, loss: Loss, seed: int) -> None:
+        self.fs.crash(loss, seed)
+        self.log, report = open_log(self.fs, self.CONFIG, now_ms=self.now_ms)
+        assert self.durable <= report.end_offset <= len(self.written)
+        del self.written[report.end_offset :]
+        self.durable = report.end_offset
+
+    @invariant()
+    def the_newest_of_each_key_is_there_and_nothing_else_than_was_written(self) -> None:
+        found = values(self.log)
+        newest = {key: offset for offset, (key, _) in enumerate(self.written)}
+        for offset in newest.values():
+            assert found.get(offset, b"gone") == self.written[offset][1]
+        assert all(self.written[offset][1] == value for offset, value in found.items())
+        assert self.log.end_offset == len(self.written)
+
+
+CompactedLogMachine.TestCase.settings = LogMachine.TestCase.settings
+TestCompactedLog = CompactedLogMachine.TestCase
