@@ -306,7 +306,7 @@ class FakeFileSystem:
             raise StorageError(f"read {path}: Is a directory")
         return bytes(node.content) if node is not None else None
 
-    def write_atomic(self, path: str, data: bytes) -> None:
+    def write_atomic(self, path: str, data: bytes, *, private: bool = False) -> None:
         """Temp file, sync, rename, sync of the folder: each can be cut."""
         temporary = f"{path}.tmp"
         file = self.open(temporary, create=True)

@@ -105,8 +105,11 @@ class FileSystem(Protocol):
         """The whole content, or None if there is no such file."""
         ...
 
-    def write_atomic(self, path: str, data: bytes) -> None:
-        """Replace the content durably; a crash leaves either the old or the new."""
+    def write_atomic(self, path: str, data: bytes, *, private: bool = False) -> None:
+        """Replace the content durably; a crash leaves either the old or the new.
+
+        ``private``: no other user of the machine may read it.
+        """
         ...
 
     def remove(self, path: str) -> None:

@@ -232,11 +232,13 @@ class OsFileSystem:
             except FileNotFoundError:
                 return None
 
-    def write_atomic(self, path: str, data: bytes) -> None:
+    def write_atomic(self, path: str, data: bytes, *, private: bool = False) -> None:
         """Temp file, fsync, rename, fsync folder."""
         temporary = f"{path}.tmp"
         with _storage_errors("write", path):
             with open(temporary, "wb") as file:
+                if private:
+                    os.fchmod(file.fileno(), 0o600)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

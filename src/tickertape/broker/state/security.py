@@ -117,7 +117,8 @@ class Security:
                 for entity, values in quotas.items()
             ],
         }
-        self._fs.write_atomic(self._path, (json.dumps(document, indent=1) + "\n").encode())
+        data = (json.dumps(document, indent=1) + "\n").encode()
+        self._fs.write_atomic(self._path, data, private=True)
 
 
 def _text(data: bytes) -> str:

@@ -63,7 +63,9 @@ class BrokerSettings:
     authorizer_class_name: str = ""  # "": no access control; else StandardAuthorizer's rules
     super_users: tuple[str, ...] = ()  # "User:name"
     allow_everyone_if_no_acl_found: bool = False
-    given: Mapping[str, str] = field(default_factory=dict)  # server.properties, for who asks
+    given: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # server.properties, for who asks
 
     def __post_init__(self) -> None:
         """Reject what no broker can run with; the config package has already told the user."""

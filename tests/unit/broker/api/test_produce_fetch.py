@@ -428,3 +428,29 @@ def test_batches_carry_the_leader_epoch(core: Core) -> None:
     (chunk,) = fetched(core.fetch("t", 1)).records
     assert isinstance(chunk, bytes)
     assert BATCH_HEADER.unpack_from(chunk)[2] == 1
+
+
+def test_a_long_poll_ends_with_its_connection() -> None:
+    core = Core()
+    core.create("t")
+    call = core.fetch("t", 0, max_wait_ms=60_000)
+    assert len(core.broker.fetch_waits) == 1
+    assert call.on_gone is not None
+    call.on_gone()
+    assert len(core.broker.fetch_waits) == 0
+
+
+def test_who_exceeds_a_quota_is_told_how_long_to_wait() -> None:
+    core = Core()
+    core.create("t")
+    rates = {"producer_byte_rate": 10.0, "consumer_byte_rate": 5.0}
+    core.broker.security.change_quotas({(("client-id", "tester"),): rates})
+    value = batch("x" * 1000)
+    call = core.produce("t", value)
+    assert produced(call).error == 0, "throttled, not refused"
+    assert call.throttle_ms > 90_000
+    fetch = core.fetch("t", 0)
+    assert fetch.throttle_ms > 180_000
+    assert fetch_answer(fetch).throttle_ms == fetch.throttle_ms
+    core.broker.security.change_quotas({(("client-id", "tester"),): {}})
+    assert core.produce("t", value).throttle_ms == 0

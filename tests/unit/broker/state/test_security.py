@@ -1,14 +1,18 @@
 """security.json: what is in it, and that a crash or a full disk never leaves half a change."""
 
+from pathlib import Path
+
 import pytest
 from tests.unit.broker.harness import DATA_DIR
 
 from tickertape.base.errors import StorageError
 from tickertape.base.fake_fs import FakeFileSystem, PowerCut
 from tickertape.base.fakes import SeededRng
+from tickertape.base.world import OsFileSystem
 from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Resource
 from tickertape.broker.state.scram import Mechanism, credential_of, salted_password
 from tickertape.broker.state.security import FILE_NAME, Security
+from tickertape.broker.state.settings import BrokerSettings
 
 NEVER = 1 << 30
 RULE = Acl(Resource.TOPIC, "t", Pattern.PREFIXED, "User:a", "*", Operation.READ, Permission.ALLOW)
@@ -135,3 +139,14 @@ def test_no_password_and_no_key_is_ever_shown(fs: FakeFileSystem) -> None:
     security.change_credentials({KEY: CREDENTIAL}, ())
     assert b"secret\x22: \x22secret" not in (fs.read(f"{DATA_DIR}/{FILE_NAME}") or b"")
     assert repr(CREDENTIAL) == "Credential(iterations=4096)"
+
+
+def test_nobody_else_on_the_machine_can_read_it(tmp_path: Path) -> None:
+    security = Security(OsFileSystem(), str(tmp_path), SeededRng())
+    security.change_acls([RULE], ())
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_settings_do_not_show_what_the_file_said() -> None:
+    settings = BrokerSettings(given={"listener.name.x.plain.sasl.jaas.config": "secret"})
+    assert "secret" not in repr(settings)
