@@ -107,3 +107,9 @@ def test_an_older_data_folder_stays_at_v1_until_it_is_upgraded(own_broker: Ticke
     topic = create_topic(own_broker.bootstrap, "java-txn-2")
     client("apache", own_broker, "transactions", topic, "after")
     assert epoch_of(own_broker, "after") == V2_EPOCH
+
+
+@pytest.mark.parametrize("jars", VERSIONS)
+def test_a_late_transaction_is_aborted_and_its_owner_is_told(target: Broker, jars: str) -> None:
+    topic = create_topic(target.bootstrap, unique("java-late"))
+    assert client(jars, target, "late", topic, unique("tx")) == [{"refused": True}]

@@ -50,3 +50,13 @@ def test_offsets_by_time_and_commit(target: Broker) -> None:
         "high": "20",
         "committed": "5",
     }
+
+
+def test_transactions_commit_abort_and_fence(target: Broker) -> None:
+    topic = create_topic(target.bootstrap, unique("js-txn"))
+    assert client(target, "transactions", topic, unique("tx")) == {"records": 201, "committed": "2"}
+
+
+def test_a_late_transaction_is_aborted_and_its_owner_is_told(target: Broker) -> None:
+    topic = create_topic(target.bootstrap, unique("js-late"))
+    assert client(target, "late", topic, unique("tx")) == {"refused": True}

@@ -110,15 +110,15 @@ def test_a_zombie_is_fenced_and_its_records_are_never_seen(target: Broker) -> No
     assert everything(target.bootstrap, topic) == ["kept"]
 
 
-def test_a_late_transaction_is_aborted(own_broker: Tickertape) -> None:
-    topic = create_topic(own_broker.bootstrap, unique("txn"))
-    producer = started(own_broker.bootstrap, "late", transaction_timeout_ms=1_000)
+def test_a_late_transaction_is_aborted(target: Broker) -> None:
+    topic = create_topic(target.bootstrap, unique("txn"))
+    producer = started(target.bootstrap, unique("late"), transaction_timeout_ms=3_000)
     producer.begin_transaction()
     send(producer, topic, ["late"])
-    eventually(lambda: end_of(own_broker.bootstrap, topic) == 2, "the broker's own abort marker")
+    eventually(lambda: end_of(target.bootstrap, topic) == 2, "the broker's own abort marker")
     with pytest.raises(KafkaException):
         producer.commit_transaction(PATIENCE_S)
-    assert everything(own_broker.bootstrap, topic) == []
+    assert everything(target.bootstrap, topic) == []
 
 
 def end_of(bootstrap: str, topic: str) -> int:

@@ -29,6 +29,7 @@ import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
 import org.apache.kafka.common.errors.ProducerFencedException;
@@ -53,6 +54,7 @@ public class Client {
             case "limits" -> limits(bootstrap, rest.get(0));
             case "times" -> times(bootstrap, rest.get(0));
             case "transactions" -> transactions(bootstrap, rest.get(0), rest.get(1));
+            case "late" -> late(bootstrap, rest.get(0), rest.get(1));
             default -> throw new IllegalArgumentException("unknown command " + args[0]);
         }
     }
@@ -291,6 +293,30 @@ public class Client {
             must(number(records.get(200).value()) == 1000, "and the successor's follows that");
             long committed = consumer.committed(Set.of(partition), PATIENCE).get(partition).offset();
             System.out.println("{\"records\": " + records.size() + ", \"committed\": " + committed + "}");
+        }
+    }
+
+    /** A transaction that its owner forgets is aborted by the broker, and the owner is told. */
+    static void late(String bootstrap, String topic, String name) throws Exception {
+        TopicPartition partition = new TopicPartition(topic, 0);
+        Map<String, Object> how = Map.of("transactional.id", name, "transaction.timeout.ms", 3_000);
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(bootstrap, Map.of());
+                KafkaProducer<byte[], byte[]> producer = producer(bootstrap, how)) {
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>(topic, bytes("late"))).get(60, TimeUnit.SECONDS);
+            long deadline = System.nanoTime() + PATIENCE.toNanos();
+            while (consumer.endOffsets(List.of(partition), PATIENCE).get(partition) != 2) {
+                must(System.nanoTime() < deadline, "the broker aborts in time");
+            }
+            boolean refused = false;
+            try {
+                producer.commitTransaction();
+            } catch (KafkaException expected) {
+                refused = true;
+            }
+            must(refused, "the commit of what was aborted is refused");
+            System.out.println("{\"refused\": true}");
         }
     }
 

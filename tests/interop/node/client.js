@@ -137,7 +137,72 @@ async function times(client, topic) {
   return { offset, low, high, committed: partitions[0].offset }
 }
 
-const COMMANDS = { admin, group, limits, round, times }
+function transactional(client, transactionalId, transactionTimeout = PATIENCE_MS) {
+  return client.producer({ transactionalId, transactionTimeout, idempotent: true, maxInFlightRequests: 1 })
+}
+
+// Commit, abort, offsets with the records; then a zombie, which its successor fences.
+async function transactions(client, topic, name) {
+  const zombie = transactional(client, name)
+  await zombie.connect()
+  for (let number = 0; number < 4; number++) {
+    const transaction = await zombie.transaction()
+    const messages = Array.from({ length: 100 }, (_, n) => ({ value: `${number * 100 + n}` }))
+    await transaction.send({ topic, messages })
+    const partitions = [{ partition: 0, offset: `${number}` }]
+    await transaction.sendOffsets({ consumerGroupId: name, topics: [{ topic, partitions }] })
+    await (number % 2 === 0 ? transaction.commit() : transaction.abort())
+  }
+  const open = await zombie.transaction()
+  await open.send({ topic, messages: [{ value: '-1' }] })
+  const successor = transactional(client, name)
+  await successor.connect()
+  const transaction = await successor.transaction()
+  await transaction.send({ topic, messages: [{ value: '1000' }] })
+  await assert.rejects(open.commit(), (error) => {
+    assert(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'].includes(error.type), error)
+    return true
+  })
+  await transaction.commit()
+  await zombie.disconnect()
+  await successor.disconnect()
+  const values = await committed(client, topic, 201)
+  assert.strictEqual(values[100], '200', 'the third transaction follows the first')
+  assert.strictEqual(values[200], '1000', "and the successor's follows that")
+  const admin = client.admin()
+  await admin.connect()
+  const [{ partitions }] = await admin.fetchOffsets({ groupId: name, topics: [topic] })
+  await admin.disconnect()
+  return { records: values.length, committed: partitions[0].offset }
+}
+
+async function committed(client, topic, count) {
+  const consumer = client.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 50 })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  const values = []
+  await consumer.run({ eachMessage: async ({ message }) => void values.push(message.value.toString()) })
+  await eventually(`${count} committed messages`, () => values.length >= count)
+  await consumer.disconnect()
+  return values
+}
+
+// A transaction that its owner forgets is aborted by the broker, and the owner is told.
+async function late(client, topic, name) {
+  const producer = transactional(client, name, 3_000)
+  await producer.connect()
+  const transaction = await producer.transaction()
+  await transaction.send({ topic, messages: [{ value: 'late' }] })
+  const admin = client.admin()
+  await admin.connect()
+  await eventually('the abort', async () => (await admin.fetchTopicOffsets(topic))[0].high === '2')
+  await admin.disconnect()
+  await assert.rejects(transaction.commit())
+  await producer.disconnect()
+  return { refused: true }
+}
+
+const COMMANDS = { admin, group, late, limits, round, times, transactions }
 
 const [command, bootstrap, ...rest] = process.argv.slice(2)
 COMMANDS[command](kafka(bootstrap), ...rest).then(
