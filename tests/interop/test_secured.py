@@ -319,3 +319,47 @@ def test_kafkas_own_tools(secured: Secured, tmp_path: Path) -> None:
     assert "principal=User:dave, host=*, operation=DESCRIBE" in listed
     run(acls, "--remove", "--force", "--topic", topic)
     assert "User:dave" not in run(acls, "--list", "--topic", topic)
+
+
+@pytest.mark.parametrize(
+    ("door", "mechanism"),
+    [
+        ("SSL", ""),
+        ("MUTUAL", ""),
+        ("SASL_PLAINTEXT", "PLAIN"),
+        ("SASL_PLAINTEXT", "SCRAM-SHA-256"),
+        ("SASL_SSL", "SCRAM-SHA-512"),
+    ],
+)
+def test_tape_txn_comes_through_each_door(secured: Secured, door: str, mechanism: str) -> None:
+    done = tape_txn(secured, secured.librdkafka(door, mechanism))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_tape_txn_with_a_wrong_password(secured: Secured, mechanism: str) -> None:
+    how = secured.librdkafka("SASL_SSL", mechanism) | {"sasl.password": "guess-again"}
+    done = tape_txn(secured, how)
+    assert done.returncode == 1
+    assert "SASL_AUTHENTICATION_FAILED" in done.stderr
+    assert "guess-again" not in done.stderr
+
+
+def test_tape_txn_does_not_trust_a_stranger(secured: Secured) -> None:
+    how = secured.librdkafka("SSL")
+    del how["ssl.ca.location"]
+    done = tape_txn(secured, how)
+    assert done.returncode == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+
+
+def tape_txn(secured: Secured, how: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
+    """``tape txn list`` by the properties of a librdkafka client."""
+    given = {key: str(value) for key, value in how.items()}
+    bootstrap = given.pop("bootstrap.servers")
+    words = [word for key, value in given.items() for word in ("-X", f"{key}={value}")]
+    tape = Path(sys.executable).parent / "tape"
+    return subprocess.run(
+        [str(tape), "txn", "list", "-b", bootstrap, *words],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip

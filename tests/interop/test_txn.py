@@ -82,11 +82,6 @@ def test_what_is_not_there(target: Broker) -> None:
     assert "no such state: Asleep" in tape(target, "list", "--state", "Asleep", code=1).stderr
 
 
-def test_a_listener_that_is_not_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["txn", "list", "-X", "security.protocol=SASL_SSL"]) == 1
-    assert "security.protocol=SASL_SSL" in capsys.readouterr().err
-
-
 def test_nobody_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["txn", "list", "-b", "127.0.0.1:1"]) == 1
     assert "no broker answers at 127.0.0.1:1" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 On any Kafka cluster, by the protocol's own admin calls (KIP-664): librdkafka has none of them.
 """
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +13,9 @@ from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock
 from tickertape.cli.cluster import client_options
 from tickertape.cli.kafka_flags import bootstrap_option, client_properties
+from tickertape.cli.reach import brokers_at
 from tickertape.cli.tables import rows_option, show
-from tickertape.client.brokers import Address, Brokers, Stream
+from tickertape.client.brokers import Brokers
 from tickertape.client.hanging import Finding, Verdict, find_open
 from tickertape.client.transactions import OpenProducer, TransactionAdmin
 
@@ -30,7 +30,6 @@ HANGING_COLUMNS: Final = [
 ]  # fmt: skip
 ABORT_COLUMNS: Final = ["TOPIC", "PARTITION", "PRODUCER-ID", "EPOCH", "START-OFFSET", "OUTCOME"]
 _PROBLEMS: Final = 3  # the exit code of a check that found some
-_PATIENCE_S: Final = 30.0
 
 
 @click.group()
@@ -227,16 +226,5 @@ def _chosen(
 
 
 def _reach(bootstrap: str, files: Sequence[Path], given: Sequence[str]) -> Brokers:
-    """The cluster, over plain TCP."""
-    properties = client_properties(files, given, "-X")
-    protocol = properties.get("security.protocol", "PLAINTEXT").upper()
-    if protocol != "PLAINTEXT":
-        raise MisuseError(
-            f"security.protocol={protocol}: tape txn speaks PLAINTEXT only so far; "
-            "use kafka-transactions on this listener"
-        )
-    return Brokers(bootstrap, _connect)
-
-
-def _connect(address: Address) -> Stream:
-    return socket.create_connection(address, timeout=_PATIENCE_S)
+    """The cluster."""
+    return brokers_at(bootstrap, client_properties(files, given, "-X"))

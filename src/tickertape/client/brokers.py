@@ -132,10 +132,13 @@ class Broker:
 class Brokers:
     """All brokers of a cluster; a context manager, which closes the connections."""
 
-    def __init__(self, bootstrap: str, connect: Connect) -> None:
-        """``bootstrap``: host:port, several with commas."""
+    def __init__(
+        self, bootstrap: str, connect: Connect, greet: Callable[[Broker], None] | None = None
+    ) -> None:
+        """``bootstrap``: host:port, several with commas. ``greet`` begins each connection."""
         self._bootstrap = bootstrap
         self._connect = connect
+        self._greet = greet
         self._open: dict[Address, Broker] = {}
         self._nodes: dict[int, Address] = {}
 
@@ -196,6 +199,8 @@ class Brokers:
         broker = self._open.get(address)
         if broker is None:
             broker = self._open[address] = Broker(address, self._connect(address))
+            if self._greet is not None:
+                self._greet(broker)
         return broker
 
 

@@ -7,7 +7,7 @@ from tests.unit.broker.harness import Core
 from tests.unit.broker.txn import Producer
 from tests.unit.client.stream import CoreStream
 
-from tickertape.cli import txn
+from tickertape.cli import reach
 from tickertape.cli.main import run
 from tickertape.wire.error_codes import ErrorCode
 
@@ -18,7 +18,7 @@ NONE = ErrorCode.NONE
 def core(monkeypatch: pytest.MonkeyPatch) -> Core:
     one = Core()
     one.create("t")
-    monkeypatch.setattr(txn, "_connect", lambda _: CoreStream(one))
+    monkeypatch.setattr(reach, "_socket", lambda _: CoreStream(one))
     return one
 
 
@@ -79,3 +79,18 @@ def test_an_abort_that_is_not_meant(core: Core, capsys: pytest.CaptureFixture[st
     assert "open at: 0" in capsys.readouterr().err
     assert run([*at, "0"]) == 1
     assert "--force tears this one out of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["security.protocol=carrier_pigeon"], "security.protocol CARRIER_PIGEON: want PLAINTEXT"),
+        (["security.protocol=SASL_PLAINTEXT"], "SASL wants sasl.mechanism"),
+        (["security.protocol=SSL", "ssl.ca.location=/nowhere"], "ssl.ca.location or"),
+    ],
+)
+def test_properties_that_lead_nowhere(
+    given: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["txn", "list", *(word for one in given for word in ("-X", one))]) == 1
+    assert complaint in capsys.readouterr().err
