@@ -5,11 +5,25 @@ of the message of that version. Kinds that this broker does not write are named 
 """
 
 from typing import Any, Final
+from uuid import UUID
 
 from tickertape.broker.state.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from tickertape.broker.state.transaction import State
+from tickertape.log.checkpoint import uuid_text
 from tickertape.wire.message import Fields, Message, split_version
 from tickertape.wire.records import Record
+from tickertape.wire.schema.consumer_group_records import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+)
 from tickertape.wire.schema.offsets_topic import (
     GroupMetadataKey,
     GroupMetadataValue,
@@ -23,6 +37,14 @@ _KINDS: Final[dict[str, dict[int, tuple[type[Message], type[Message]]]]] = {
         0: (OffsetCommitKey, OffsetCommitValue),
         1: (OffsetCommitKey, OffsetCommitValue),
         2: (GroupMetadataKey, GroupMetadataValue),
+        3: (ConsumerGroupMetadataKey, ConsumerGroupMetadataValue),
+        5: (ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue),
+        6: (
+            ConsumerGroupTargetAssignmentMetadataKey,
+            ConsumerGroupTargetAssignmentMetadataValue,
+        ),
+        7: (ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue),
+        8: (ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue),
     },
     TRANSACTIONS_TOPIC: {0: (TransactionLogKey, TransactionLogValue)},
 }
@@ -52,7 +74,7 @@ def explain(topic: str, record: Record) -> dict[str, Any] | None:
 
 
 def plain(fields: Fields) -> dict[str, Any]:
-    """A message as dicts, lists and scalars; bytes in hex."""
+    """A message as dicts, lists and scalars; bytes in hex, ids as Kafka prints them."""
     return {name: _plain(getattr(fields, name)) for name in fields.__slots__}
 
 
@@ -63,6 +85,8 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
+    if isinstance(value, UUID):
+        return uuid_text(value)
     return value
 
 
