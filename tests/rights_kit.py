@@ -54,6 +54,7 @@ from tickertape.wire.schema import (
     describe_log_dirs,
     describe_producers,
     describe_topic_partitions,
+    describe_transactions,
     describe_user_scram_credentials,
     elect_leaders,
     end_txn,
@@ -67,12 +68,15 @@ from tickertape.wire.schema import (
     list_groups,
     list_offsets,
     list_partition_reassignments,
+    list_transactions,
     offset_commit,
     offset_delete,
     offset_fetch,
     offset_for_leader_epoch,
     sync_group,
     txn_offset_commit,
+    update_features,
+    write_txn_markers,
 )
 
 TOPICS: Final = ("open", "closed", "absent")
@@ -326,6 +330,19 @@ def _ruling() -> list[Question]:
     ]  # fmt: skip
 
 
+def _transactions() -> list[Question]:
+    markers, features = write_txn_markers, update_features
+    return [
+        _plain(describe_transactions, 0, "DescribeTransactions", transactional_ids=[ID, "other"]),
+        _plain(list_transactions, 1, "ListTransactions"),
+        _plain(markers, 1, "WriteTxnMarkers", markers=[
+            markers.WritableTxnMarker(producer_id=9_999, producer_epoch=0, topics=[
+                markers.WritableTxnMarkerTopic(name="absent", partition_indexes=[0])])]),
+        _plain(features, 1, "UpdateFeatures", validate_only=True, feature_updates=[
+            features.FeatureUpdateKey(feature="transaction.version", max_version_level=2)]),
+    ]  # fmt: skip
+
+
 def questions() -> list[Question]:
     """All of them."""
-    return [*_reading(), *_groups(), *_writing(), *_ruling()]
+    return [*_reading(), *_groups(), *_writing(), *_transactions(), *_ruling()]
