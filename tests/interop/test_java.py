@@ -50,6 +50,13 @@ def test_two_members_share_a_topic_and_the_next_go_on_from_the_commit(
     assert documents[-1] == {"first": 400, "second": 100}
 
 
+def test_two_members_of_the_consumer_protocol_do_the_same(target: Broker) -> None:
+    """KIP-848; only Java's newest clients speak it without a preview."""
+    topic = create_topic(target.bootstrap, unique("java-group"), partitions=4)
+    documents = client("apache", target, "group", topic, unique("java"), "consumer")
+    assert documents[-1] == {"first": 400, "second": 100}
+
+
 @pytest.mark.parametrize("jars", VERSIONS)
 def test_admin_creates_describes_and_deletes(target: Broker, jars: str) -> None:
     (document,) = client(jars, target, "admin", unique("java-admin"))

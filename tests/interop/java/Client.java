@@ -139,6 +139,7 @@ public class Client {
             Map<String, Object> how = new HashMap<>();
             how.put("group.id", group);
             if (kind.equals("static")) how.put("group.instance.id", name);
+            if (kind.equals("consumer")) how.put("group.protocol", "consumer"); // KIP-848
             if (kind.equals("cooperative")) {
                 how.put("partition.assignment.strategy",
                     "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");

@@ -63,7 +63,7 @@ class ConsumerGroup:
         self._holders: dict[TopicPartition, str] = {}
         self._dead = False
         self._changes_seen = -1
-        self._touched = Touched()
+        self._touched = Touched(group_epoch=True)
 
     # -- questions ---------------------------------------------------------------------------
 
