@@ -343,8 +343,10 @@ public class Client {
         Properties settings = common(bootstrap);
         settings.put("auto.offset.reset", "earliest");
         settings.put("enable.auto.commit", false);
-        settings.put("heartbeat.interval.ms", 200);
-        settings.put("session.timeout.ms", 10_000);
+        if (!more.containsKey("group.protocol")) { // by the newer one it is the broker that says
+            settings.put("heartbeat.interval.ms", 200);
+            settings.put("session.timeout.ms", 10_000);
+        }
         settings.put("fetch.max.wait.ms", 50);
         settings.putAll(more);
         return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());

@@ -9,7 +9,6 @@ Behaviour is that of Kafka's GroupCoordinator and ClassicGroup: KIP-62 (timeouts
 delay), KIP-345 (static members), KIP-394 (member id required), KIP-814 (skipped assignment).
 """
 
-from collections import Counter
 from dataclasses import replace
 
 from tickertape.broker.state.group_types import (
@@ -26,6 +25,7 @@ from tickertape.broker.state.group_types import (
     SyncAsk,
     SyncTicket,
 )
+from tickertape.broker.state.protocol_votes import elected, some_is_common
 from tickertape.wire.error_codes import ErrorCode
 
 NEVER_MS = 1 << 62
@@ -265,10 +265,7 @@ class Group:
         if ask.protocol_type != self.protocol_type:
             return False
         others = [m for m in self.members.values() if m.member_id != ask.member_id]
-        return any(
-            all(any(name == known for known, _ in other.protocols) for other in others)
-            for name, _ in ask.protocols
-        )
+        return some_is_common(ask.protocols, others)
 
     def _join_new(self, ask: JoinAsk, now_ms: int) -> None:
         if ask.instance_id is not None:
@@ -346,7 +343,10 @@ class Group:
         self._answer_sync_error(member, ErrorCode.FENCED_INSTANCE_ID)
         self._rename(member, ask.fresh_id)
         self._update(member, ask, now_ms)
-        if self.state is not GroupState.STABLE or self._select_protocol() != self.protocol:
+        if (
+            self.state is not GroupState.STABLE
+            or elected(list(self.members.values())) != self.protocol
+        ):
             self._rebalance(now_ms)
             return
         # Before KIP-814 a returning leader must not believe that it leads: it would assign anew.
@@ -448,7 +448,7 @@ class Group:
             self._move(GroupState.EMPTY)
             self._effects.append(Save(generation=self.generation))
             return
-        self.protocol = self._select_protocol()
+        self.protocol = elected(list(self.members.values()))
         self._move(GroupState.COMPLETING_REBALANCE)
         self._unsynced = set(self.members)
         self._sync_deadline_ms = now_ms + self._rebalance_timeout_ms()
@@ -470,16 +470,6 @@ class Group:
                 self.leader = member.member_id
                 return True
         return False
-
-    def _select_protocol(self) -> str:
-        """Each member votes for its favourite among those that all speak; most votes win."""
-        spoken = [{name for name, _ in m.protocols} for m in self.members.values()]
-        common = set.intersection(*spoken)
-        votes = Counter(
-            next(name for name, _ in member.protocols if name in common)
-            for member in self.members.values()
-        )
-        return votes.most_common(1)[0][0]
 
     def _sync_timed_out(self, now_ms: int) -> None:
         """Members that took their place in the generation but never asked for their share."""
