@@ -7,22 +7,14 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks._lib import CLIENT_CORE, Broker, RawProducer, arguments, broker, pin
+from benchmarks._lib import BULK, CLIENT_CORE, Broker, RawProducer, arguments, broker, pin
 
 
 def fill(server: Broker, topic: str, size: int, count: int) -> None:
     """``count`` messages of ``size`` bytes."""
     producer = RawProducer(
         topic,
-        {
-            "bootstrap.servers": server.bootstrap,
-            "enable.idempotence": "true",
-            "linger.ms": "5",
-            "batch.size": "1000000",
-            "batch.num.messages": "100000",
-            "queue.buffering.max.messages": "2000000",
-            "queue.buffering.max.kbytes": "400000",
-        },
+        {"bootstrap.servers": server.bootstrap, **BULK},
     )
     producer.send(bytes(size), count)
     producer.flush()

@@ -5,22 +5,14 @@ Goal with fsync on: at least 500,000 messages/s of 100 B and 150 MB/s of 1 KB on
 
 import time
 
-from benchmarks._lib import CLIENT_CORE, Broker, RawProducer, arguments, broker, pin
+from benchmarks._lib import BULK, CLIENT_CORE, Broker, RawProducer, arguments, broker, pin
 
 
 def measure(server: Broker, size: int, count: int, partitions: int) -> None:
     """Send ``count`` messages of ``size`` bytes and wait for the last acknowledgement."""
     producer = RawProducer(
         f"bytes-{size}",
-        {
-            "bootstrap.servers": server.bootstrap,
-            "enable.idempotence": "true",
-            "linger.ms": "5",
-            "batch.size": "1000000",
-            "batch.num.messages": "100000",
-            "queue.buffering.max.messages": "2000000",
-            "queue.buffering.max.kbytes": "400000",
-        },
+        {"bootstrap.servers": server.bootstrap, **BULK},
     )
     producer.send(bytes(size), 1000)
     producer.flush()

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks._lib import machine
 from benchmarks.kafka_comparison import report
-from benchmarks.kafka_comparison.rows import FULL, QUICK, Group, Scale
+from benchmarks.kafka_comparison.rows import FULL, QUICK, Group
 from benchmarks.kafka_comparison.systems import OURS_SYNCED, SYSTEMS, System, running
 
 
@@ -38,17 +38,21 @@ def main() -> None:
     began = time.perf_counter()
     with running(OURS_SYNCED, given.folder):
         pass  # bytecode is cached from here on
-    values = _measure(groups, systems, rounds, QUICK if given.quick else FULL, given.folder)
-    result = {
+    result: dict[str, Any] = {
         "machine": machine(),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "rounds": rounds,
         "quick": given.quick,
-        "seconds": round(time.perf_counter() - began),
-        "rows": values,
+        "seconds": 0,
+        "rows": {},
     }
-    print(report.table(result))
-    print(f"{result['seconds']} s")
+    try:
+        for group in groups:
+            result["rows"] |= _measure(group, systems, rounds, given)
+    finally:  # what has been measured is shown, also if the rest fails
+        result["seconds"] = round(time.perf_counter() - began)
+        print(report.table(result))
+        print(f"{result['seconds']} s")
     if given.write:
         report.RESULTS.mkdir(exist_ok=True)
         report.RESULT.write_text(json.dumps(result, indent=1) + "\n")
@@ -57,22 +61,22 @@ def main() -> None:
 
 
 def _measure(
-    groups: list[Group], systems: list[System], rounds: int, scale: Scale, folder: str | None
+    group: Group, systems: list[System], rounds: int, given: argparse.Namespace
 ) -> dict[str, Any]:
+    scale = QUICK if given.quick else FULL
     values: dict[str, dict[str, list[float]]] = {}
-    for group in groups:
-        for number in range(rounds):
-            # Another order in every round: nobody always comes first.
-            for system in systems[number % len(systems) :] + systems[: number % len(systems)]:
-                began = time.perf_counter()
-                with running(system, folder) as broker:
-                    found = group.measure(broker, scale)
-                took = time.perf_counter() - began
-                print(f"{group.name}, round {number + 1}, {system.label}: {took:.0f} s",
-                      file=sys.stderr, flush=True)  # fmt: skip
-                for row in group.rows:
-                    cells = values.setdefault(row.id, {})
-                    cells.setdefault(system.name, []).append(float(f"{found[row.id]:.4g}"))
+    for number in range(rounds):
+        # Another order in every round: nobody always comes first.
+        for system in systems[number % len(systems) :] + systems[: number % len(systems)]:
+            began = time.perf_counter()
+            with running(system, given.folder) as broker:
+                found = group.measure(broker, scale)
+            took = time.perf_counter() - began
+            print(f"{group.name}, round {number + 1}, {system.label}: {took:.0f} s",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            for row in group.rows:
+                cells = values.setdefault(row.id, {})
+                cells.setdefault(system.name, []).append(float(f"{found[row.id]:.4g}"))
     return values
 
 

@@ -19,16 +19,6 @@ from benchmarks.kafka_comparison.systems import cpu_s
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BULK = {
-    "enable.idempotence": "true",
-    "linger.ms": "5",
-    "batch.size": "1000000",
-    "batch.num.messages": "100000",
-    "queue.buffering.max.messages": "2000000",
-    "queue.buffering.max.kbytes": "400000",
-}
-"""acks=all, in batches of up to 1 MB."""
-
 
 def in_client(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call it in a new process and return what it returns."""

@@ -39,7 +39,7 @@ def pump(port: int, bootstrap: str, topic: str, connections: int, seconds: float
         sent_at[sock] = time.perf_counter()
         sock.sendall(frames[number % _PARTITIONS])
     warm_until = time.perf_counter() + seconds
-    until = warm_until + seconds
+    until, ended = warm_until + seconds, 0.0
     ages: list[float] = []
     while sent_at:
         for key, _ in selector.select():
@@ -49,10 +49,14 @@ def pump(port: int, bootstrap: str, topic: str, connections: int, seconds: float
             assert got == size, f"an answer of {got} bytes, want {size}"
             now = time.perf_counter()
             total += 1
-            began = sent_at.pop(client)
-            if began >= warm_until and now <= until:
-                ages.append(now - began)
-            if now < until:
+            age = now - sent_at.pop(client)
+            if ended:
+                continue  # only what is under way is waited for
+            if now >= warm_until:
+                ages.append(age)
+            if now >= until and len(ages) >= connections:
+                ended = now
+            else:
                 sent_at[client] = now
                 client.sendall(key.data)
     for sock in socks:
@@ -61,7 +65,7 @@ def pump(port: int, bootstrap: str, topic: str, connections: int, seconds: float
     assert arrived == total, f"{topic}: answered {total}, the broker has {arrived}"
     ages.sort()
     return {
-        f"connections-{connections}": len(ages) / seconds,
+        f"connections-{connections}": len(ages) / (ended - warm_until),
         f"connections-{connections}-p99": quantile(ages, 0.99) * 1000,
     }
 

@@ -5,8 +5,8 @@ Two thirds of the volume: with 200 partitions a synced broker has 200 files to s
 
 from tests.interop.harness import create_topic
 
-from benchmarks._lib import RawProducer
-from benchmarks.kafka_comparison.client import BULK, Cost, in_client, records_in
+from benchmarks._lib import BULK, RawProducer
+from benchmarks.kafka_comparison.client import Cost, in_client, records_in
 from benchmarks.kafka_comparison.rows import Group, Measured, Row, Scale
 from benchmarks.kafka_comparison.systems import Running, settle
 
@@ -33,12 +33,10 @@ def measure(broker: Running, scale: Scale) -> Measured:
     found: Measured = {}
     count = scale.megabytes * 1_000_000 // _SIZE * 2 // 3
     for partitions in (1, *_COUNTS):
-        first = not found
-        topic = f"spread-{partitions}" if not first else "warm"
+        topic = f"spread-{partitions}" if found else "warm"
         create_topic(broker.bootstrap, topic, partitions=partitions)
         settle()
-        records = count if not first else count // 3
-        rate = in_client(spread, broker.bootstrap, broker.pid, topic, partitions, records)
+        rate = in_client(spread, broker.bootstrap, broker.pid, topic, partitions, count)
         found[topic] = rate
     return found
 

@@ -25,7 +25,7 @@ class Row:
 class Scale:
     """How much is done for one value. ``quick`` proves that it works and no more."""
 
-    megabytes: int = 300
+    megabytes: int = 250
     seconds: float = 3.0
     records: int = 6000
     restart_megabytes: int = 1000
