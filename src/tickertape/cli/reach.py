@@ -12,6 +12,7 @@ from tickertape.client.sasl import Login, authenticate
 
 _PATIENCE_S: Final = 30.0
 _NONCE_BYTES: Final = 24
+_NOT_FILES: Final = frozenset({"ssl.certificate.pem", "ssl.key.pem", "ssl.keystore.location"})
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -41,9 +42,16 @@ def _login(properties: Mapping[str, str]) -> Login:
 
 def _encrypted(properties: Mapping[str, str]) -> Connect:
     """TLS, by librdkafka's properties."""
+    inline = sorted(_NOT_FILES & properties.keys())
+    if inline:
+        raise MisuseError(
+            f"{inline[0]}: want ssl.certificate.location and ssl.key.location, of PEM"
+        )
     certificate = properties.get("ssl.certificate.location")
     try:
-        context = ssl.create_default_context(cafile=properties.get("ssl.ca.location"))
+        context = ssl.create_default_context(
+            cafile=properties.get("ssl.ca.location"), cadata=properties.get("ssl.ca.pem")
+        )
         if certificate is not None:
             key, password = properties.get("ssl.key.location"), properties.get("ssl.key.password")
             context.load_cert_chain(certificate, key, password)

@@ -87,6 +87,8 @@ def test_an_abort_that_is_not_meant(core: Core, capsys: pytest.CaptureFixture[st
         (["security.protocol=carrier_pigeon"], "security.protocol CARRIER_PIGEON: want PLAINTEXT"),
         (["security.protocol=SASL_PLAINTEXT"], "SASL wants sasl.mechanism"),
         (["security.protocol=SSL", "ssl.ca.location=/nowhere"], "ssl.ca.location or"),
+        (["security.protocol=SSL", "ssl.ca.pem=x"], "ssl.ca.location or"),
+        (["security.protocol=SSL", "ssl.key.pem=x"], "ssl.key.pem: want ssl.certificate.location"),
     ],
 )
 def test_properties_that_lead_nowhere(
