@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 from tests.interop.harness import Broker
-from tests.interop.transcripts import admin, groups, produce, read, transactions
+from tests.interop.transcripts import admin, consumer_groups, groups, produce, read, transactions
 from tests.interop.transcripts.compare import (
     DOCS,
     differences,
@@ -25,6 +25,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **read.SCENARIOS,
     **transactions.SCENARIOS,
     **groups.SCENARIOS,
+    **consumer_groups.SCENARIOS,
     **admin.SCENARIOS,
 }
 
