@@ -75,7 +75,7 @@ class Simulation:
         self.model = Model(world)
         self.clients: list[Client] = []
         self.tasks: dict[Client, Task] = {}
-        pace_ms = rng.choice((500, 1_500, 4_000))
+        pace_ms = rng.choice((200, 600, 2_000))
         kinds = rng.sample(KINDS, rng.randint(0, 5))
         self.faults = Faults(world, self.server, kinds, pace_ms)
         world.say("faults", f"every {pace_ms} ms: {kinds}")

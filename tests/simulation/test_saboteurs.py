@@ -15,6 +15,7 @@ KINDS = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_it_is_found(kind: type[Broker]) -> None:
     for seed in range(SEEDS_MAX):
