@@ -30,7 +30,7 @@ from tickertape.log.producer_snapshot import write_snapshot, write_window
 from tickertape.log.producer_state import Batch
 from tickertape.log.reading import base_offset, end_of_read, read_segments
 from tickertape.log.recovery import Loaded, RecoveryReport, load_log, parent_of
-from tickertape.log.results import AppendResult, ReadResult, SyncTicket
+from tickertape.log.results import AppendResult, ReadResult, SyncTicket, note_failed_sync
 from tickertape.log.retention import segments_to_delete
 from tickertape.log.segment import Segment
 from tickertape.log.transactions import (
@@ -535,6 +535,8 @@ class PartitionLog:
         Raises StorageError if that fails: the data directory must not be marked clean then.
         If not ``clean``, a sync or a response may still use the files; they go with the last.
         """
+        if self.failed is not None and not self._abandoned:
+            note_failed_sync(self._fs, self.folder)
         try:
             if clean:
                 self._complete()

@@ -85,6 +85,11 @@ def sync_files(fs: FileSystem, folder: str, files: Iterable[File]) -> None:
         for file in files:
             file.sync()
     except StorageError:
-        with suppress(StorageError):
-            fs.open(f"{folder}/{names.SYNC_FAILED}", create=True).close()
+        note_failed_sync(fs, folder)
         raise
+
+
+def note_failed_sync(fs: FileSystem, folder: str) -> None:
+    """As well as the disk lets us: on a full one the close tries again."""
+    with suppress(StorageError):
+        fs.open(f"{folder}/{names.SYNC_FAILED}", create=True).close()

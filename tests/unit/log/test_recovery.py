@@ -145,6 +145,24 @@ def test_what_could_not_be_synced_and_is_recovered_survives_a_power_cut(
     assert "sync-failed" not in fs.list(FOLDER)
 
 
+def test_a_failed_sync_that_a_full_disk_lets_nobody_note_is_noted_at_the_close() -> None:
+    fs, log = filled(2)
+    log.append(produced(b"x"), NOW)
+    ticket = log.begin_sync()
+    assert ticket is not None
+    fs.fail_always(frozenset({"sync", "create"}))
+    with pytest.raises(StorageError) as failure:
+        ticket.run()
+    log.finish_sync(ticket, ok=False, reason=str(failure.value))
+    fs.fail_always(frozenset())
+    with pytest.raises(StorageError):
+        log.close(clean=True)
+    fs.crash(Loss.NOTHING)
+    assert open_log(fs, SMALL)[1].end_offset == 3
+    fs.crash(Loss.ALL)
+    assert len(values(open_log(fs, SMALL)[0])) == 3
+
+
 @pytest.mark.parametrize("cut", [1, 9, 30, 69])
 def test_a_torn_tail_is_cut_and_reported(cut: int) -> None:
     fs, log = filled(3, LogConfig())
