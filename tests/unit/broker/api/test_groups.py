@@ -9,6 +9,7 @@ from tickertape.base.fake_fs import Loss
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.consumer_protocol import ConsumerProtocolSubscription
 from tickertape.wire.schema.describe_groups import (
     DescribedGroup,
     DescribeGroupsRequest,
@@ -73,6 +74,7 @@ class Client:
         self.speaks = speaks
         self.group = group
         self.instance = instance
+        self.metadata = b"topics"
         self.member_id = ""
         self.generation = -1
 
@@ -84,7 +86,7 @@ class Client:
             member_id=self.member_id,
             group_instance_id=self.instance,
             protocol_type="consumer",
-            protocols=[JoinGroupRequestProtocol(name="range", metadata=b"topics")],
+            protocols=[JoinGroupRequestProtocol(name="range", metadata=self.metadata)],
         )
         version = self.speaks["join"]
         return self.core.send(ApiKey.JOIN_GROUP, version, ask.encode(version))
@@ -604,6 +606,23 @@ def test_offsets_of_a_live_group_stay_and_its_time_starts_when_it_is_empty() -> 
     assert client.offsets(0) == {("t", 0): (-1, "")}
     core.restart()
     assert core.report.groups == 0
+
+
+def test_offsets_of_topics_that_no_member_reads_any_more_expire() -> None:
+    """As in Kafka; they used to stay for as long as the group had members."""
+    core = short_lived()
+    core.create("u")
+    Client(core, NEW).commit(7)
+    reader = Client(core, NEW)
+    reader.metadata = b"\0\0" + ConsumerProtocolSubscription(topics=["u"]).encode(0)
+    reader.join()
+    assert reader.synced(reader.ask_sync(reader.member_id)).error_code == ErrorCode.NONE
+    for _ in range(11 * 12):
+        core.pass_ms(5_000)
+        reader.beat()
+    core.sync()
+    assert reader.offsets(0) == {("t", 0): (-1, "")}
+    assert [group.members.keys() for group in core.broker.groups] == [{reader.member_id}]
 
 
 def test_retention_time_of_an_old_commit_is_obeyed_also_after_a_restart() -> None:
