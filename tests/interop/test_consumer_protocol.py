@@ -16,6 +16,7 @@ from tests.interop.harness import (
     Tickertape,
     create_topic,
     eventually,
+    java,
     unique,
 )
 
@@ -150,3 +151,21 @@ def test_members_go_on_after_the_broker_was_restarted(own_broker: Tickertape, en
         for consumer in both:
             consumer.commit(asynchronous=False)
     assert sorted(values) == list(range(100))
+
+
+def test_kafkas_own_decoder_reads_what_is_stored(own_broker: Tickertape) -> None:
+    topic = create_topic(own_broker.bootstrap, unique("t"), partitions=PARTITIONS)
+    group = unique("g")
+    with members(own_broker, topic, group, 1) as alone:
+        until_shared(alone, [])
+    own_broker.stop()
+    logs = [str(log) for log in own_broker.data_dir.glob("__consumer_offsets-*/*.log")]
+    tool = [*java("apache"), "org.apache.kafka.tools.DumpLogSegments", "--offsets-decoder"]
+    out = subprocess.run(
+        [*tool, "--files", ",".join(logs)], capture_output=True, check=True, text=True, timeout=60
+    ).stdout
+    lines = [line for line in out.splitlines() if f'"groupId":"{group}"' in line]
+    kinds = {kind for kind in "35678" if any(f'"type":"{kind}"' in line for line in lines)}
+    assert kinds == set("35678"), out[-3000:]
+    assert any('"assignedPartitions":[{' in line for line in lines)
+    assert sum("<DELETE>" in line for line in lines) == 3  # the member left: 5, 7 and 8
