@@ -323,5 +323,14 @@ def test_the_examples_of_the_docs_work(target: Broker) -> None:
             places = [TopicPartition(topic, index, 0) for index in (0, 1)]
             consumer.commit(offsets=places, asynchronous=False)
             consumer.close()
+        if "txn" in arguments and "describe" in arguments:
+            for feeder in arguments[3:5]:
+                begun = Producer(
+                    {"bootstrap.servers": target.bootstrap, "transactional.id": feeder}
+                )
+                begun.init_transactions(PATIENCE_S)
         done = run([TAPE, *arguments[1:]], target)
-        assert done.returncode == 0, (line, done.stderr)
+        if "abort" in arguments:
+            assert "no transaction" in done.stderr, (line, done.stderr)
+        else:
+            assert done.returncode == 0, (line, done.stderr)

@@ -47,6 +47,8 @@ _LOOK_ROWS: Final = 4096
 _DRAIN_MS: Final = 5_000
 _REACH_S: Final = 10.0  # for the first answer of a cluster
 _ANSWER_S: Final = 30.0
+_AWAY: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001  # public names
+"""The broker may just have died: it is being started again."""
 _TOPICS_DIR: Final = "topics"
 _BAD_ROWS_SHOWN: Final = 5
 _LAKE_MS: Final = 60_000
@@ -223,15 +225,16 @@ class Job:
         options = self._options
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         topic = NewTopic(options.topic, options.partitions, config={"retention.ms": "-1"})
-        try:
-            admin.list_topics(timeout=_REACH_S)
-            created = admin.create_topics([topic], operation_timeout=_ANSWER_S)
-            created[options.topic].result(_ANSWER_S)
+        deadline_ms = self._clock.monotonic_ms() + int(_REACH_S * 1000)
+        while (error := _create(admin, topic)) is not None:
+            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                break
+            if error.code() not in _AWAY or self._clock.monotonic_ms() > deadline_ms:
+                raise TopicError(f"topic {options.topic} on {bootstrap}: {error.str()}")
+            self._raise_if_stopped()
+            self._stop.wait(_LOOK_S)
+        else:
             self._console.say(f"topic {options.topic}: created, {options.partitions} partitions")
-        except KafkaException as caught:
-            error: KafkaError = caught.args[0]
-            if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"topic {options.topic} on {bootstrap}: {error.str()}") from caught
         with TopicReader(bootstrap, clock=self._clock) as reader:
             while not (partitions := reader.partitions(options.topic)):
                 self._raise_if_stopped()
@@ -408,3 +411,14 @@ def reach_store(
                 raise
             status(f"waiting for the lake: {error}")
         pause(_LAKE_PAUSE_S)
+
+
+def _create(admin: AdminClient, topic: NewTopic) -> KafkaError | None:
+    """Why the topic was not created; None if it was."""
+    try:
+        admin.list_topics(timeout=_REACH_S)
+        admin.create_topics([topic], operation_timeout=_ANSWER_S)[topic.topic].result(_ANSWER_S)
+    except KafkaException as caught:
+        error: KafkaError = caught.args[0]
+        return error
+    return None
