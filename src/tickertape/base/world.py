@@ -214,6 +214,10 @@ class Threads:
         return [future.result() for future in futures]
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class OsFileSystem:
     """The machine's disk."""
 
@@ -236,8 +240,8 @@ class OsFileSystem:
         """Temp file, fsync, rename, fsync folder."""
         temporary = f"{path}.tmp"
         with _storage_errors("write", path):
-            with open(temporary, "wb") as file:
-                if private:
+            with open(temporary, "wb", opener=_open_private if private else None) as file:
+                if private:  # also if it was there
                     os.fchmod(file.fileno(), 0o600)
                 file.write(data)
                 file.flush()

@@ -51,9 +51,10 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
         instance_id=ask.group_instance_id,
         generation=ask.generation_id_or_member_epoch,
     )
-    refusal = broker.groups.may_commit(ask.group_id, who, header.api_version)
-    is_denied = not may(broker, call, Operation.READ, Resource.GROUP, ask.group_id)
-    forbidden = ErrorCode.GROUP_AUTHORIZATION_FAILED if is_denied else ErrorCode.NONE
+    if may(broker, call, Operation.READ, Resource.GROUP, ask.group_id):
+        refusal = broker.groups.may_commit(ask.group_id, who, header.api_version)
+    else:
+        refusal = ErrorCode.GROUP_AUTHORIZATION_FAILED
     offsets: dict[TopicIndex, Committed] = {}
     errors: Errors = {}
     now_ms = broker.clock.now_ms()
@@ -67,12 +68,7 @@ def offset_commit(broker: Broker, request: Request, call: Call) -> None:
             unknown = ErrorCode.UNKNOWN_TOPIC_ID if name is None else ErrorCode.NONE
             if name in denied:
                 unknown = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-            error = (
-                forbidden
-                or refusal
-                or unknown
-                or offset_fault(broker, where, part.committed_metadata)
-            )
+            error = refusal or unknown or offset_fault(broker, where, part.committed_metadata)
             if error:
                 errors[key, part.partition_index] = error
             else:

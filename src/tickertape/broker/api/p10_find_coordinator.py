@@ -40,19 +40,12 @@ _DENIED: Final = {
 def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
     """Name this node, or say why not."""
     ask, _ = FindCoordinatorRequest.decode(request.frame, request.at, request.version)
-    error, message = _prepare(broker, ask.key_type)
-    if error is not ErrorCode.NONE:
-        broker.notice(
-            f"{call.peer} {request.header.client_id}: find coordinator refused: {message}"
-        )
+    keys = ask.coordinator_keys if request.version >= _FIRST_BATCHED else [ask.key]
+    found = _found(broker, call, ask.key_type, keys)
     if request.version >= _FIRST_BATCHED:
-        found = [
-            _found(broker, call, ask.key_type, key, (error, message))
-            for key in ask.coordinator_keys
-        ]
         answer(call, request.header, FindCoordinatorResponse(coordinators=found))
         return
-    one = _found(broker, call, ask.key_type, ask.key, (error, message))
+    (one,) = found
     response = FindCoordinatorResponse(
         error_code=one.error_code,
         error_message=one.error_message,
@@ -63,13 +56,30 @@ def find_coordinator(broker: Broker, request: Request, call: Call) -> None:
     answer(call, request.header, response)
 
 
-def _found(
-    broker: Broker, call: Call, key_type: int, key: str, refusal: tuple[ErrorCode, str | None]
+def _found(broker: Broker, call: Call, key_type: int, keys: list[str]) -> list[Coordinator]:
+    """Who may describe none of them makes no topic."""
+    resource = _RESOURCES.get(key_type)
+    allowed = {
+        key: resource is None or may(broker, call, Operation.DESCRIBE, resource, key)
+        for key in keys
+    }
+    refusal: tuple[ErrorCode, str | None] = (ErrorCode.NONE, None)
+    if any(allowed.values()):
+        refusal = _prepare(broker, key_type)
+    if refusal[0] is not ErrorCode.NONE:
+        broker.notice(f"{call.peer}: find coordinator refused: {refusal[1]}")
+    return [
+        _one(broker, call, key, refusal)
+        if resource is None or allowed[key]
+        else _one(broker, call, key, (_DENIED[resource], None))
+        for key in keys
+    ]
+
+
+def _one(
+    broker: Broker, call: Call, key: str, refusal: tuple[ErrorCode, str | None]
 ) -> Coordinator:
     error, message = refusal
-    resource = _RESOURCES.get(key_type)
-    if resource is not None and not may(broker, call, Operation.DESCRIBE, resource, key):
-        error, message = _DENIED[resource], None
     result = Coordinator(key=key, error_code=error, error_message=message, node_id=-1, port=-1)
     if error is ErrorCode.NONE:
         result.node_id = broker.settings.node_id

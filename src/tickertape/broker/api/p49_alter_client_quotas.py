@@ -71,7 +71,7 @@ def _change(
     if refusal is not None:
         return refusal
     entity = tuple(sorted((part.entity_type, part.entity_name) for part in entry.entity))
-    values = dict(broker.security.quotas.get(entity, {}))
+    values = dict(changed.get(entity) or broker.security.quotas.get(entity, {}))
     for op in entry.ops:
         if op.remove:
             values.pop(op.key, None)
@@ -105,6 +105,6 @@ def _fault(op: OpData) -> Refusal | None:
         return ErrorCode.INVALID_REQUEST, f"{op.key} would not be enforced by this broker"
     if op.key not in KEYS:
         return ErrorCode.INVALID_REQUEST, f"Invalid configuration key {op.key}"
-    if not op.remove and not (op.value > 0 and op.value == int(op.value)):
+    if not op.remove and not (op.value > 0 and op.value.is_integer()):
         return ErrorCode.INVALID_REQUEST, f"Quota {op.key} must be a whole number greater than 0"
     return None

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
+from string import digits
 from time import perf_counter
 from typing import Final, Protocol, cast
 
@@ -25,6 +26,7 @@ from tickertape.broker.state.session import Session
 from tickertape.wire.parts import Part, part_size
 
 LOG = logging.getLogger("tickertape.broker")
+_NO_DIGITS: Final = str.maketrans("", "", digits)
 _JOIN_BELOW: Final = 4096  # a copy of so little is cheaper than one more part to gather
 
 
@@ -162,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox: Outbox | TlsOutbox | None = None
         self._paused = False  # the limits are reached, or the broker is draining
         self._draining = False
-        self._muted = False  # a quota is exceeded: nothing is read for a while
+        self._muted_until = 0.0  # a quota is exceeded: nothing is read before; 0.0: read at will
         self._last_words: str | None = None  # the reason to close once everything is sent
         self._name = "?"
 
@@ -247,10 +249,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def mute(self, ms: int) -> None:
         """Read nothing for so long: the client has exceeded a quota (KIP-219)."""
-        self._muted = True
+        until = self._loop.time() + ms / 1000
+        self._muted_until = max(self._muted_until, until)
         if self.is_open and not self._paused:
             self._pause()
-        self._loop.call_later(ms / 1000, self._unmute)
+        self._loop.call_at(until, self._unmute, until)
 
     def drain(self) -> None:
         """Take no more requests; answers still go out."""
@@ -276,7 +279,8 @@ class Connection(asyncio.BufferedProtocol):
         """Close at once, with one line in the log."""
         if self.is_open:
             line = f"connection from {self._name} closed: {reason}"
-            self._host.say(line, f"{self.peer}: {reason}", peer=self._name, reason=reason)
+            kind = f"{self.peer}: {reason.translate(_NO_DIGITS)}"  # the numbers are the client's
+            self._host.say(line, kind, peer=self._name, reason=reason)
             self.abort()
 
     def hang_up(self, reason: str) -> None:
@@ -352,13 +356,14 @@ class Connection(asyncio.BufferedProtocol):
             if transport is not None and not self._paused and not transport.is_closing():
                 transport.resume_reading()
 
-    def _unmute(self) -> None:
-        self._muted = False
-        self._resume()
+    def _unmute(self, until: float) -> None:
+        if until == self._muted_until:  # not one that a longer wait has outlived
+            self._muted_until = 0.0
+            self._resume()
 
     def _may_read(self) -> bool:
         is_ending = self._draining or self._last_words is not None
-        return self.is_open and not is_ending and not self._muted and not self._is_full()
+        return self.is_open and not is_ending and not self._muted_until and not self._is_full()
 
     def _release(self, outbox: Outbox | TlsOutbox) -> None:
         calls = self._calls

@@ -57,6 +57,7 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
     """Ready to accept clients. MisuseError says what of the stores cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     spoken = sorted(_VERSIONS[name] for name in settings.versions)
+    context.options |= ssl.OP_NO_RENEGOTIATION  # it costs a client nothing, and us a key exchange
     context.minimum_version, context.maximum_version = spoken[0], spoken[-1]
     source = settings.keystore or "ssl.keystore.key and ssl.keystore.certificate.chain"
     with _key_store(settings) as path:

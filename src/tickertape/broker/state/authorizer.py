@@ -39,6 +39,7 @@ class Authorizer:
     """See the module. Keeps an answer until the rules change: the same few questions come again."""
 
     _ANSWERS_MAX: Final = 10_000
+    _NAME_MAX: Final = 255  # of longer ones, which anybody may make up, no answer is kept
 
     def __init__(self, super_users: Iterable[str], *, allow_if_no_acl: bool) -> None:
         self._super_users = frozenset(super_users)
@@ -80,6 +81,8 @@ class Authorizer:
         known = self._answers.get(question)
         if known is None:
             known = self._decide(principal, host, operation, resource, name)
+            if len(name) > self._NAME_MAX:
+                return known
             if len(self._answers) >= self._ANSWERS_MAX:
                 self._answers.clear()
             self._answers[question] = known

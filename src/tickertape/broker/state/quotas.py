@@ -18,6 +18,7 @@ USER: Final = "user"
 CLIENT: Final = "client-id"
 _WINDOW_S: Final = 10
 _BUDGETS_MAX: Final = 10_000
+_WAIT_MS_MAX: Final = 2**31 - 1  # what throttle_time_ms can say
 _KIND: Final = "User:"
 
 # Whether a quota names user and client id, or is the default of them, or says nothing: for both,
@@ -40,11 +41,12 @@ Holder = tuple[str, str | None, str | None]
 class _Budget:
     """A bucket that leaks at the allowed rate; ``spent`` is what is in it."""
 
-    __slots__ = ("at_ms", "spent")
+    __slots__ = ("at_ms", "empty_ms", "spent")
 
     def __init__(self, now_ms: int) -> None:
         self.spent = 0.0
         self.at_ms = now_ms
+        self.empty_ms = 0.0  # when everything will have leaked
 
 
 class Quotas:
@@ -54,6 +56,11 @@ class Quotas:
         self._security = security
         self._clock = clock
         self._budgets: dict[Holder, _Budget] = {}
+        self._forget_at = _BUDGETS_MAX  # so many budgets
+
+    def __len__(self) -> int:
+        """How many holders are remembered."""
+        return len(self._budgets)
 
     @property
     def is_active(self) -> bool:
@@ -69,14 +76,15 @@ class Quotas:
         now_ms = self._clock.monotonic_ms()
         budget = self._budgets.get(holder)
         if budget is None:
-            if len(self._budgets) >= _BUDGETS_MAX:
+            if len(self._budgets) >= self._forget_at:
                 self._forget(now_ms)
             budget = self._budgets[holder] = _Budget(now_ms)
         leaked = rate * (now_ms - budget.at_ms) / 1000
         budget.spent = max(0.0, budget.spent - leaked) + amount
         budget.at_ms = now_ms
+        budget.empty_ms = now_ms + budget.spent * 1000 / rate
         over = budget.spent - rate * _WINDOW_S
-        return int(over * 1000 / rate) + 1 if over > 0 else 0
+        return min(int(over * 1000 / rate) + 1, _WAIT_MS_MAX) if over > 0 else 0
 
     def _quota(self, key: str, user: str, client_id: str) -> tuple[Holder, float] | None:
         quotas = self._security.quotas
@@ -89,11 +97,11 @@ class Quotas:
         return None
 
     def _forget(self, now_ms: int) -> None:
-        """Who has been silent for a whole window has paid for everything, at any rate."""
-        long_ago = now_ms - _WINDOW_S * 1000
+        """Who has paid for everything. Client ids cost nothing to make up: not at each request."""
         self._budgets = {
-            holder: budget for holder, budget in self._budgets.items() if budget.at_ms > long_ago
+            holder: budget for holder, budget in self._budgets.items() if budget.empty_ms > now_ms
         }
+        self._forget_at = max(_BUDGETS_MAX, 2 * len(self._budgets))
 
 
 def _entity(of_user: int, user: str, of_client: int, client_id: str) -> Entity:

@@ -8,13 +8,19 @@ survives a crash, never a mixture. The file holds no password.
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, Final
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import FileSystem, Rng
 from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Resource
 from tickertape.broker.state.authorizer import Authorizer
-from tickertape.broker.state.scram import Credential, Mechanism, nobodys_credential
+from tickertape.broker.state.scram import (
+    MECHANISMS,
+    Credential,
+    Mechanism,
+    nobodys_credential,
+)
 
 FILE_NAME: Final = "security.json"
 _VERSION: Final = 1
@@ -47,11 +53,11 @@ class Security:
             document = json.loads(data)
             if document["version"] != _VERSION:
                 raise StorageError(f"{self._path}: version {document['version']}, want {_VERSION}")
-            self._secret = b64decode(document["secret"])
+            self._secret = _bytes(document["secret"])
             self.credentials = dict(map(_read_credential, document["scram"]))
             self.acls = dict.fromkeys(map(_read_acl, document["acls"]))
             self.quotas = dict(map(_read_quota, document["quotas"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(f"{self._path} is damaged: {type(error).__name__}") from error
         self._obey()
 
@@ -125,6 +131,10 @@ def _text(data: bytes) -> str:
     return b64encode(data).decode()
 
 
+def _bytes(text: str) -> bytes:
+    return b64decode(text, validate=True)
+
+
 def _written_credential(key: CredentialKey, credential: Credential) -> dict[str, Any]:
     name, mechanism = key
     return {
@@ -138,14 +148,13 @@ def _written_credential(key: CredentialKey, credential: Credential) -> dict[str,
 
 
 def _read_credential(given: dict[str, Any]) -> tuple[CredentialKey, Credential]:
-    mechanism = next(each for each in Mechanism if each.sasl_name == given["mechanism"])
     credential = Credential(
-        b64decode(given["salt"]),
-        b64decode(given["stored_key"]),
-        b64decode(given["server_key"]),
+        _bytes(given["salt"]),
+        _bytes(given["stored_key"]),
+        _bytes(given["server_key"]),
         int(given["iterations"]),
     )
-    return (given["user"], mechanism), credential
+    return (given["user"], MECHANISMS[given["mechanism"]]), credential
 
 
 def _written_acl(acl: Acl) -> dict[str, str]:
@@ -174,4 +183,7 @@ def _read_acl(given: dict[str, str]) -> Acl:
 
 def _read_quota(given: dict[str, Any]) -> tuple[Entity, dict[str, float]]:
     entity = tuple((kind, name) for kind, name in given["entity"])
-    return entity, {name: float(value) for name, value in given["values"].items()}
+    values = {name: float(value) for name, value in given["values"].items()}
+    if not all(0 < value < inf for value in values.values()):
+        raise ValueError("a rate that nobody can be held to")
+    return entity, values

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.broker.harness import Core, FakeCall, batch, fetched
 
 from tickertape.base.fake_fs import Loss
+from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Resource
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
@@ -685,6 +686,27 @@ def test_nobody_coordinates_share_groups(version: int, key_type: int) -> None:
     found = find(core, version, key_type)
     assert all(entry[:4] == (-1, "", -1, ErrorCode.INVALID_REQUEST) for entry in found)
     assert len(core.broker.take_notices()) == 1
+
+
+def test_who_may_describe_no_group_makes_no_topic() -> None:
+    core = Core(BrokerSettings(authorizer_class_name="StandardAuthorizer"))
+    for version in (3, 6):
+        assert find(core, version)[0][3] == ErrorCode.GROUP_AUTHORIZATION_FAILED
+    assert core.broker.topics.get("__consumer_offsets") is None
+
+
+def test_a_commit_that_is_forbidden_keeps_no_member_alive() -> None:
+    core = Core(BrokerSettings(authorizer_class_name="StandardAuthorizer"))
+    everybody = (Pattern.LITERAL, "User:*", "*", Operation.READ)
+    rule = Acl(Resource.GROUP, "g", *everybody, Permission.ALLOW)
+    core.broker.security.change_acls([rule], ())
+    client = stable(core)
+    core.broker.security.change_acls((), [rule])
+    core.pass_ms(SESSION_MS - 1)
+    assert client.committed(client.ask_commit(5)) is ErrorCode.GROUP_AUTHORIZATION_FAILED
+    core.pass_ms(1)
+    core.broker.security.change_acls([rule], ())
+    assert client.beat() is ErrorCode.UNKNOWN_MEMBER_ID
 
 
 def test_offsets_topic_that_the_disk_refuses() -> None:

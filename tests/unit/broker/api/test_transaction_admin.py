@@ -135,6 +135,14 @@ def test_states_and_patterns_that_are_none(core: Core) -> None:
         assert out.error_code == ErrorCode.INVALID_REGULAR_EXPRESSION
 
 
+def test_no_pattern_keeps_the_broker_from_its_work(core: Core) -> None:
+    assert Producer(core, "a" * 20_000).init() is NONE
+    ask = ListTransactionsRequest(transactional_id_pattern=".*.*.*x")
+    out = core.ask(ApiKey.LIST_TRANSACTIONS, 2, ask, ListTransactionsResponse)
+    assert out.error_code == ErrorCode.INVALID_REGULAR_EXPRESSION
+    assert listed(core, transactional_id_pattern="a.*") == ["a" * 20_000]
+
+
 def test_an_id_that_is_not_durable_is_not_shown(core: Core, producer: Producer) -> None:
     core.auto_sync = False
     core.broker.transactions.init("new", 1_000, None, lambda *found: None)

@@ -241,6 +241,48 @@ def test_a_client_that_sends_nonsense_again_and_again_is_a_line(
     assert record.__dict__["peer"].startswith("127.0.0.1:")
 
 
+def test_nonsense_of_many_sizes_is_a_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        for number in range(20):
+            client = await connect()
+            client[1].write((2**30 + number).to_bytes(4, "big"))
+            assert await client[0].read() == b""
+
+    play(scenario)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"got a frame of {2**30} bytes" in line
+
+
+def test_a_short_wait_does_not_end_a_long_one() -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        client[1].write(framed(b"slow 1", b"slow 2"))
+        await kept(core, 2)
+        for ms, (request, call) in zip((60_000, 1), core.kept, strict=True):
+            call.throttle_ms = ms
+            call.answer([request])
+        assert [await answer(client), await answer(client)] == [b"slow 1", b"slow 2"]
+        client[1].write(framed(b"slow 3"))
+        await asyncio.sleep(0.1)
+        assert len(core.kept) == 2, "muted for a minute"
+
+    play(scenario)
+
+
+def test_who_has_waited_is_read_again() -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        client = await connect()
+        for _ in range(5):
+            client[1].write(framed(b"slow", b"echo"))
+            await kept(core, 1)
+            _, call = core.kept.pop()
+            call.throttle_ms = 5
+            call.answer([b"done"])
+            assert [await answer(client), await answer(client)] == [b"done", b"echo"]
+
+    play(scenario)
+
+
 def test_a_call_whose_client_has_gone_is_not_alive_and_may_be_answered_in_vain() -> None:
     async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
         client = await connect()

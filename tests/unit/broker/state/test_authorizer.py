@@ -1,5 +1,7 @@
 """StandardAuthorizer's rules, one by one."""
 
+import tracemalloc
+
 import pytest
 
 from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Resource
@@ -109,3 +111,16 @@ def test_an_answer_changes_with_the_rules() -> None:
 def test_whether_there_is_any_topic_to_write(acls: list[Acl], expected: bool) -> None:  # noqa: FBT001
     authorizer = ruled_by(*acls)
     assert authorizer.allows_some("User:a", "h", WRITE, Resource.TOPIC) is expected
+
+
+def test_names_that_anybody_can_make_up_are_not_kept() -> None:
+    authorizer = ruled_by(rule("t", pattern=Pattern.PREFIXED))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(50):
+            assert allows(authorizer, READ, f"t{number}" + "x" * 100_000)
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000

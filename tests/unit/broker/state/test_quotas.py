@@ -65,3 +65,20 @@ def test_no_quota_is_free() -> None:
     shop = Shop({(("user", "somebody"),): 1.0})
     assert shop.spend(1 << 40) == 0
     assert shop.quotas.charge(CONSUMER, "User:somebody", "c", 1 << 40) == 0
+
+
+def test_a_wait_is_one_that_an_answer_can_say() -> None:
+    shop = Shop({(U,): 1.0})
+    assert shop.spend(1 << 40) == 2**31 - 1
+
+
+def test_who_still_owes_is_not_forgotten_and_who_has_paid_is() -> None:
+    shop = Shop({(ANY_C,): 1.0})
+    assert shop.spend(1_000, client="debtor") > 0
+    for number in range(15_000):
+        shop.spend(1, client=f"made up {number}")
+    shop.clock.advance(20_000)
+    for number in range(15_000):
+        shop.spend(1, client=f"made up later {number}")
+    assert len(shop.quotas) == 15_001, "the debtor, and who came later"
+    assert shop.spend(1, client="debtor") > 0

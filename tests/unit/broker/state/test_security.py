@@ -128,6 +128,24 @@ def test_a_damaged_file_is_no_file_of_ours(fs: FakeFileSystem, cut: int) -> None
     assert "stored_key" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"SCRAM-SHA-256", b"SCRAM-SHA-999"),
+        (b"tSbJzNKTYZKuydAAnmJoTC1ljQErJtxshZUpn9Z9RKs=", b"tSbJz*KTYZKuydAAnmJoTC1ljQErJtx="),
+        (b'"values": {\n    "producer_byte_rate": 1024.0\n   }', b'"values": []'),
+        (b"1024.0", b"0"),
+        (b"1024.0", b"NaN"),
+        (b"1024.0", b"Infinity"),
+    ],
+)
+def test_one_wrong_word_is_a_damage_too(fs: FakeFileSystem, good: bytes, bad: bytes) -> None:
+    assert good in GOLDEN
+    fs.write_atomic(f"{DATA_DIR}/{FILE_NAME}", GOLDEN.replace(good, bad))
+    with pytest.raises(StorageError, match="damaged"):
+        loaded(fs)
+
+
 def test_another_version_is_refused(fs: FakeFileSystem) -> None:
     fs.write_atomic(f"{DATA_DIR}/{FILE_NAME}", GOLDEN.replace(b'"version": 1', b'"version": 2'))
     with pytest.raises(StorageError, match="version 2, want 1"):
