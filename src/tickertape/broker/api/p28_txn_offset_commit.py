@@ -2,8 +2,10 @@
 
 Behaviour. The group's checks come first (KIP-447: a consumer that has lost its partitions cannot
 commit through a producer either), then the transaction's: it must be open, of this epoch, and hold
-the group's partition of __consumer_offsets. The offsets are stored in the transaction, and count
-once it commits; until then an OffsetFetch that requires stable offsets is told to come back.
+the group's partition of __consumer_offsets. Both are made in the turn in which the offsets are
+appended; a request that has to wait before that is checked when it comes, too. The offsets are
+stored in the transaction, and count once it commits; until then an OffsetFetch that requires stable
+offsets is told to come back.
 
 Versions. 2 leader epoch, 3 flexible and generation, member and instance (KIP-447), 4
 TRANSACTION_ABORTABLE instead of INVALID_TXN_STATE, 5 transactions v2 (KIP-890): the group's
@@ -41,9 +43,9 @@ def txn_offset_commit(broker: Broker, request: Request, call: Call) -> None:
     """Check, store, and answer when it is durable."""
     header = request.header
     ask, _ = TxnOffsetCommitRequest.decode(request.frame, request.at, request.version)
-    error = _denial(broker, call, ask) or _group_refusal(broker, ask)
-    if error is not ErrorCode.NONE or header.api_version < _FIRST_IMPLICIT:
-        _commit(broker, header, call, ask, error)
+    refused = _denial(broker, call, ask) or _group_refusal(broker, ask)
+    if refused or header.api_version < _FIRST_IMPLICIT:
+        _commit(broker, header, call, ask, ErrorCode.NONE)
         return
     where = (OFFSETS_TOPIC, broker.groups.place_of(ask.group_id))
     broker.transactions.admit(
@@ -58,9 +60,9 @@ def _commit(
     broker: Broker, header: RequestHeader, call: Call, ask: TxnOffsetCommitRequest,
     outside: ErrorCode,
 ) -> None:  # fmt: skip
-    """``outside``: why the request is refused before its transaction is looked at."""
+    """``outside``: why the group's partition is not in the transaction."""
     owner = (ask.producer_id, ask.producer_epoch)
-    refusal = outside or _transaction_refusal(broker, ask)
+    refusal = _group_refusal(broker, ask) or outside or _transaction_refusal(broker, ask)
     refusal = _as_known(refusal, header.api_version)
     now_ms = broker.clock.now_ms()
     offsets: dict[TopicIndex, Committed] = {}

@@ -176,9 +176,12 @@ class ConsumerGroup:
         touched, self._touched = self._touched, Touched()
         return touched
 
-    def touch_all(self) -> None:
-        """Storing failed: what is on disk is unknown, so next time everything is stored."""
-        every = set(self.members)
+    def touch_all(self, lost: Touched) -> None:
+        """Storing ``lost`` failed: what is on disk is unknown, so next time everything is stored.
+
+        That includes the end of those who have left.
+        """
+        every = lost.members | lost.targets | lost.currents | set(self.members)
         self._touched.group_epoch = self._touched.target_epoch = True
         for ids in (self._touched.members, self._touched.targets, self._touched.currents):
             ids.update(every)
@@ -380,6 +383,7 @@ class ConsumerGroup:
         """Compute a target for the group's epoch."""
         self._changes_seen = self._topics.changes
         self._note_hash()
+        self._patterns.keep({member.about.topic_regex for member in self.members.values()})
         sizes: dict[UUID, int] = {}
         subscribers = {}
         for member in self.members.values():

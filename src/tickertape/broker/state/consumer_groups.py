@@ -1,6 +1,7 @@
 """The coordinator's part for groups of KIP-848: heartbeats in, records out, answers when durable.
 
-A heartbeat that changes nothing is answered at once; one that does, when its records are on disk.
+A heartbeat is answered when its records are on disk; one that changes nothing, when those of the
+heartbeats before it are: else it would tell of what a crash takes back.
 If they cannot be stored, the member is told to find a coordinator, and everything of the group is
 stored again with the next change.
 """
@@ -77,16 +78,21 @@ class ConsumerGroups:
         """Store what has changed; ``done`` once that is durable or has failed."""
         touched = group.take_touched()
         if not touched and not first:
-            done(ErrorCode.NONE)
+            waiter = Commit(self._durability, self._log.deadline_ms(), _ignore, done)
+            self._log.follow(group.group_id, waiter)
             return
 
         def settled(error: ErrorCode) -> None:
             if error is not ErrorCode.NONE:
-                group.touch_all()
+                group.touch_all(touched)
 
         records = first + consumer_group_records(group, touched, self._clock.now_ms())
         waiter = Commit(self._durability, self._log.deadline_ms(), settled, done)
         self._log.append(group.group_id, records, waiter)
+
+
+def _ignore(error: ErrorCode) -> None:
+    """Nothing was to be stored."""
 
 
 def fresh_member_id(rng: Rng) -> str:

@@ -111,9 +111,21 @@ class InternalLog:
             partition.settle()
             return
         self._durability.appended(partition)
-        if partition.log.durable_offset <= result.last_offset:
+        self._wait(partition, result.last_offset + 1, waiter)
+
+    def follow(self, key: str, waiter: Waiter) -> None:
+        """Slot 0 of ``waiter`` is settled when all is durable that was appended beside the key."""
+        try:
+            partition = self.partition_of(key)
+        except StorageError as error:
+            waiter.settle(0, ErrorCode.KAFKA_STORAGE_ERROR, str(error))
+            return
+        self._wait(partition, partition.log.end_offset, waiter)
+
+    def _wait(self, partition: Partition, until: int, waiter: Waiter) -> None:
+        if partition.log.durable_offset < until:
             self._durability.waits.add(waiter)
-        self._durability.wait(partition, result.last_offset + 1, waiter, 0)
+        self._durability.wait(partition, until, waiter, 0)
 
     def deadline_ms(self) -> int:
         """When an append made now has waited long enough (monotonic)."""

@@ -7,7 +7,7 @@ conditions, atomic groups and possessive repeats) is refused, as RE2 does, and s
 that is very long or unfolds to very much. A pattern must match the whole name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from re import _constants as op  # type: ignore[attr-defined]  # no stubs: the parser's words
 from re import _parser as parser  # type: ignore[attr-defined]  # no stubs; re.compile runs it too
 from re import error as PatternError  # noqa: N812  # its name from Python 3.13 on
@@ -168,6 +168,10 @@ class TopicPatterns:
         self._topics = topics
         self._seen = -1
         self._matching: dict[str, frozenset[str]] = {}
+
+    def keep(self, texts: Collection[str | None]) -> None:
+        """Nobody asks for any others."""
+        self._matching = {text: found for text, found in self._matching.items() if text in texts}
 
     def matching(self, text: str) -> frozenset[str]:
         """The names of all topics that a checked pattern matches."""

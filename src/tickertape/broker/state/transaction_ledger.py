@@ -38,7 +38,7 @@ class Entry:
 
 
 class Ledger:
-    """See the module. ``freed`` is called when a transition of an entry has been answered."""
+    """See the module. ``freed`` is called when a transition of an entry is answered and over."""
 
     def __init__(
         self, log: TransactionLog, groups: Groups, clock: Clock, freed: Callable[[Entry], None]
@@ -66,6 +66,7 @@ class Ledger:
     def store(self, entry: Entry, following: Transaction, done: Done) -> None:
         """Make the transition durable, then real; ``done`` after that, or when it takes long."""
         entry.pending = following
+        is_late = False
 
         def settled(error: ErrorCode) -> None:
             entry.pending = None
@@ -73,8 +74,12 @@ class Ledger:
                 self._enter(entry, following)
             elif entry.current.epoch == NO_EPOCH:
                 self.entries.pop(following.transactional_id, None)
+            if is_late:
+                self._freed(entry)
 
         def answered(error: ErrorCode) -> None:
+            nonlocal is_late
+            is_late = entry.pending is following
             done(coordinator_error(error))
             self._freed(entry)
 

@@ -202,6 +202,8 @@ class Transactions:
         entry = self._known(transactional_id, applicant.answer)
         if entry is None:
             return
+        while entry.waiting and entry.waiting[0].is_answered:  # they gave up
+            entry.waiting.popleft()
         if len(entry.waiting) >= WAITING_MAX:
             applicant.answer(ErrorCode.CONCURRENT_TRANSACTIONS)
             return

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.broker.harness import Core, FakeCall
 
 from tickertape.base.fake_fs import Loss
+from tickertape.broker.state.consumer_group import ConsumerGroup
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
@@ -459,6 +460,15 @@ def test_subscription_by_pattern(core: Core) -> None:
     assert bad.code() is ErrorCode.INVALID_REGULAR_EXPRESSION
 
 
+def test_patterns_that_nobody_has_any_more_are_forgotten(core: Core) -> None:
+    member = Consumer(core, "a", topics=[], regex="t.*").join()
+    for number in range(5):
+        member.beat(subscribed_topic_regex=f"t|u{number}")
+    group = core.broker.groups.find(GROUP)
+    assert isinstance(group, ConsumerGroup)
+    assert set(group._patterns._matching) == {"t|u4"}
+
+
 def test_offsets_want_the_members_epoch(core: Core) -> None:
     member = Consumer(core, "a").join()
     assert commit(core, "a", 2) is ErrorCode.NONE
@@ -537,6 +547,32 @@ def test_a_disk_that_fails_is_said_and_everything_is_stored_again(core: Core) ->
     core.crash(Loss.ALL)
     first.beat()
     assert (first.error, first.epoch) == (ErrorCode.NONE, 2)
+
+
+def test_who_left_while_the_disk_failed_does_not_come_back(core: Core) -> None:
+    first, second = two(core)
+    core.fs.fail_always(frozenset({"append"}))
+    assert second.leave() is ErrorCode.NOT_COORDINATOR
+    core.fs.fail_always(frozenset())
+    first.beat()
+    assert first.error is ErrorCode.NONE
+    core.restart()
+    assert [member.member_id for member in describe(core).members] == [first.member_id]
+
+
+def test_a_repeated_heartbeat_is_not_answered_before_the_first(core: Core) -> None:
+    first = Consumer(core, "a").join()
+    core.auto_sync = False
+    joining = ConsumerGroupHeartbeatRequest(
+        group_id=GROUP, member_id="b", member_epoch=0, rebalance_timeout_ms=REBALANCE_MS,
+        subscribed_topic_names=["t"], topic_partitions=[],
+    )  # fmt: skip
+    calls = [core.send(ApiKey.CONSUMER_GROUP_HEARTBEAT, 1, joining.encode(1)) for _ in range(2)]
+    assert [call.answered for call in calls] == [False, False]
+    core.sync()
+    assert [call.answered for call in calls] == [True, True]
+    assert calls[0].frame == calls[1].frame
+    assert first.error is ErrorCode.NONE
 
 
 def test_a_group_has_configs_of_its_own(core: Core) -> None:

@@ -9,9 +9,18 @@ from tests.unit.broker.txn import Producer, committed, group_offset
 
 from tickertape.base.fake_fs import Loss
 from tickertape.broker.state.admission import PATIENCE_MS, WAITING_MAX
+from tickertape.broker.state.assignors import NOTHING
+from tickertape.broker.state.consumer_group_types import LEAVING, HeartbeatAsk
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.broker.state.transaction import EPOCH_LAST, State
+from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.schema.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+    TxnOffsetCommitResponse,
+)
 
 SMALL = BrokerSettings(offsets_topic_num_partitions=2, transaction_state_log_num_partitions=2)
 NONE = ErrorCode.NONE
@@ -59,6 +68,17 @@ def post(core: Core, producer: Producer, value: str, *, sequence: int = 0) -> Fa
         attributes=0x10,
     )  # fmt: skip
     return core.produce("t", one, version=PRODUCE, transactional_id=producer.name)
+
+
+def post_offset(core: Core, producer: Producer, *, member: str, generation: int) -> FakeCall:
+    """Send an offset of group "g" and do not wait."""
+    part = TxnOffsetCommitRequestPartition(partition_index=0, committed_offset=7)
+    ask = TxnOffsetCommitRequest(
+        transactional_id=producer.name, group_id="g", producer_id=producer.id,
+        producer_epoch=producer.epoch, generation_id=generation, member_id=member,
+        topics=[TxnOffsetCommitRequestTopic(name="t", partitions=[part])],
+    )  # fmt: skip
+    return core.send(ApiKey.TXN_OFFSET_COMMIT, OFFSETS, ask.encode(OFFSETS))
 
 
 def error_of(call: FakeCall) -> ErrorCode:
@@ -145,6 +165,51 @@ def test_nobody_waits_for_ever(core: Core, producer: Producer) -> None:
     settle(core)
     assert core.broker.transactions._entries["tx"].waiting == deque()
     assert len(core.broker.durability.waits) == 0
+
+
+def test_a_disk_that_stands_still_for_long_leaves_nobody_in_the_way(
+    core: Core, producer: Producer
+) -> None:
+    """Those who gave up waiting must not take the places of those who come after them."""
+    core.auto_sync = False
+    first = post(core, producer, "a")
+    core.pass_ms(core.settings.offsets_commit_timeout_ms + 1)  # the coordinator gave up as well
+    assert error_of(first) is ErrorCode.CONCURRENT_TRANSACTIONS
+    for _ in range(WAITING_MAX):
+        post(core, producer, "a")
+    core.pass_ms(PATIENCE_MS + 1)
+    settle(core)
+    call = post(core, producer, "a")
+    settle(core)
+    assert error_of(call) is NONE
+
+
+def test_who_waits_for_a_slow_disk_is_let_in_when_it_is_done(
+    core: Core, producer: Producer
+) -> None:
+    core.auto_sync = False
+    post(core, producer, "a")
+    core.pass_ms(core.settings.offsets_commit_timeout_ms + 1)
+    call = post(core, producer, "b")
+    settle(core)
+    assert error_of(call) is NONE
+
+
+def test_the_group_is_looked_at_again_after_waiting(core: Core, producer: Producer) -> None:
+    """KIP-447: while it waited, others may have got the partitions whose offsets these are."""
+    joining = HeartbeatAsk(
+        member_id="m", epoch=0, topic_names=frozenset({"t"}), rebalance_timeout_ms=1, owned=NOTHING
+    )
+    groups = core.broker.groups
+    groups.consumer_heartbeat("g", joining, lambda _: None)
+    core.sync()
+    core.auto_sync = False
+    call = post_offset(core, producer, member="m", generation=2)
+    assert not call.answered
+    groups.consumer_heartbeat("g", HeartbeatAsk(member_id="m", epoch=LEAVING), lambda _: None)
+    settle(core)
+    out = call.read(TxnOffsetCommitResponse, ApiKey.TXN_OFFSET_COMMIT, OFFSETS)
+    assert out.topics[0].partitions[0].error_code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
 def test_a_v1_producer_goes_on_beside(core: Core, producer: Producer) -> None:
