@@ -40,6 +40,7 @@ def configure(
         limits=Limits(
             frame_bytes_max=checked.number("socket.request.max.bytes"),
             connections_max=checked.number("max.connections"),
+            queued_bytes_max=checked.number("queued.max.request.bytes"),
             connections_per_ip_max=checked.number("max.connections.per.ip"),
             connections_per_ip=cast(
                 dict[str, int], checked.values["max.connections.per.ip.overrides"]

@@ -19,6 +19,7 @@ from tickertape.base.errors import PeerError, StorageError
 from tickertape.broker.server.frames import FrameBuffer
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.outbox import Outbox
+from tickertape.broker.server.request_memory import RequestMemory
 from tickertape.broker.server.request_meters import ApiMeter, RequestMeters
 from tickertape.broker.server.tls_outbox import TlsOutbox
 from tickertape.broker.state.call import Call
@@ -35,6 +36,7 @@ class Host(Protocol):
 
     limits: Limits
     meters: RequestMeters | None
+    memory: RequestMemory | None
     handle: Callable[[memoryview, Call], None]
 
     def opened(self, connection: "Connection") -> bool:
@@ -165,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False  # the limits are reached, or the broker is draining
         self._draining = False
         self._muted_until = 0.0  # a quota is exceeded: nothing is read before; 0.0: read at will
+        self._starving = False  # others' requests take all the memory there is
         self._last_words: str | None = None  # the reason to close once everything is sent
         self._name = "?"
 
@@ -255,6 +258,11 @@ class Connection(asyncio.BufferedProtocol):
             self._pause()
         self._loop.call_at(until, self._unmute, until)
 
+    def memory_granted(self) -> None:
+        """There is memory for the rest of a large request, if nobody was faster."""
+        self._starving = False
+        self._loop.call_soon(self._resume)
+
     def drain(self) -> None:
         """Take no more requests; answers still go out."""
         self._draining = True
@@ -321,6 +329,7 @@ class Connection(asyncio.BufferedProtocol):
             while self.is_open and not self._paused:
                 frame = frames.next_frame()
                 if frame is None:
+                    self._ask_for_memory()
                     break
                 meter = None if host.meters is None else host.meters.of(frame)
                 exchange = Exchange(self, meter)
@@ -329,6 +338,8 @@ class Connection(asyncio.BufferedProtocol):
                 host.handle(frame, exchange)
                 if gate is not None:
                     self._limit_frames()
+                if host.memory is not None:
+                    host.memory.give_back(self)
                 if self._is_full() and not self._paused:
                     self._pause()
         except PeerError as error:
@@ -337,6 +348,13 @@ class Connection(asyncio.BufferedProtocol):
             LOG.exception("connection from %s closed: a request failed", self._name)
             self.abort()
         host.worked()
+
+    def _ask_for_memory(self) -> None:
+        """Read a large request to its end only if there is room for it."""
+        memory, missing = self._host.memory, self._frames.missing
+        if missing and memory is not None and not memory.take(self, missing):
+            self._starving = True
+            self._pause()
 
     def _is_full(self) -> bool:
         limits = self._host.limits
@@ -363,7 +381,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _may_read(self) -> bool:
         is_ending = self._draining or self._last_words is not None
-        return self.is_open and not is_ending and not self._muted_until and not self._is_full()
+        return (
+            self.is_open
+            and not is_ending
+            and not self._muted_until
+            and not self._starving
+            and not self._is_full()
+        )
 
     def _release(self, outbox: Outbox | TlsOutbox) -> None:
         calls = self._calls
@@ -400,4 +424,6 @@ class Connection(asyncio.BufferedProtocol):
             if self._outbox is not None:
                 self._outbox.close()
                 self._outbox = None
+            if self._host.memory is not None:
+                self._host.memory.give_back(self)
             self._host.closed(self)

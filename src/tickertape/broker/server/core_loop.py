@@ -15,6 +15,7 @@ from tickertape.base.repeats import Repeats
 from tickertape.broker.server.connection import Connection, Welcome
 from tickertape.broker.server.group_commit import GroupCommit, Syncing, TicketRunner, WorkerThread
 from tickertape.broker.server.limits import Limits
+from tickertape.broker.server.request_memory import RequestMemory
 from tickertape.broker.server.request_meters import RequestMeters
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.settings import FsyncMode
@@ -63,6 +64,9 @@ class CoreLoop:
     ) -> None:
         self.limits = limits
         self.meters: RequestMeters | None = None
+        self.memory = (
+            None if limits.queued_bytes_max < 1 else RequestMemory(limits.queued_bytes_max)
+        )
         self.connections_accepted = 0
         self.connections_refused = 0
         self.handle = handle

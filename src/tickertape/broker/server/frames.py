@@ -71,6 +71,12 @@ class FrameBuffer:
         self._start = at + size
         return self._view[at : at + size]
 
+    @property
+    def missing(self) -> int:
+        """Bytes that the frame at the start will take beyond one read; 0 if it is all there."""
+        wanted = self._wanted()
+        return wanted if wanted > max(_READ, self._end - self._start) else 0
+
     def shrink(self) -> None:
         """Give memory back if what is left unread fits the first buffer. No frame may be in use."""
         unread = self._end - self._start

@@ -12,6 +12,7 @@ class Limits:
     connections_max: int = 2**31 - 1  # max.connections
     connections_per_ip_max: int = 2**31 - 1  # max.connections.per.ip
     connections_per_ip: Mapping[str, int] = field(default_factory=dict)  # its .overrides
+    queued_bytes_max: int = -1  # queued.max.request.bytes, of all connections; below 1: no bound
     idle_ms_max: int = 600_000  # connections.max.idle.ms; no byte in or out for so long
     calls_in_flight_max: int = 256  # per connection, unanswered or unsent
     held_bytes_max: int = 8 * 1024 * 1024  # per connection, answers in memory that are not yet sent

@@ -462,3 +462,37 @@ def test_what_waits_is_told_that_its_client_has_gone() -> None:
         assert gone == [0]
 
     play(scenario)
+
+
+def test_large_requests_share_the_memory_that_there_is() -> None:
+    """One is half there and holds all the memory: the next is read on when it is done, or gone."""
+    size = 300_000
+    large = framed(b"echo" + bytes(size))
+
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        assert shell.memory is not None
+        first, second, third = await connect(), await connect(), await connect()
+        first[1].write(large[: size // 2])
+        await until(lambda: shell.memory is not None and shell.memory.bytes_in_use == len(large))
+        second[1].write(large)
+        third[1].write(framed(b"echo small") + large)
+        assert await answer(third) == b"echo small", "small requests need no memory"
+        assert shell.memory.bytes_in_use == len(large), "nobody else has begun"
+        first[1].write(large[size // 2 :])
+        for client in (first, second, third):
+            assert len(await answer(client)) == size + 4
+        assert shell.memory.bytes_in_use == 0
+
+    play(scenario, Limits(queued_bytes_max=100_000))
+
+
+def test_a_client_that_goes_gives_its_memory_back() -> None:
+    async def scenario(core: ScriptedCore, shell: CoreLoop, connect: Any) -> None:  # noqa: ANN401
+        first, second = await connect(), await connect()
+        first[1].write(framed(b"echo" + bytes(200_000))[:100_000])
+        await until(lambda: shell.memory is not None and shell.memory.bytes_in_use > 0)
+        second[1].write(framed(b"echo" + bytes(200_000)))
+        first[1].close()
+        assert len(await answer(second)) == 200_004
+
+    play(scenario, Limits(queued_bytes_max=1))
