@@ -240,7 +240,7 @@ _USED: Final = {
     "log.retention.ms": "Default of the topics' retention.ms.",
     "log.roll.hours": "Default of the topics' segment.ms, unless log.roll.ms is set.",
     "log.roll.ms": "Default of the topics' segment.ms.",
-    "queued.max.request.bytes": "How much memory unfinished large requests take together; -1: no bound.",
+    "queued.max.request.bytes": "Memory for all unfinished large requests; -1: no bound.",
     "max.connections": "How many connections are open at most.",
     "max.connections.per.ip": "How many of them one address may have.",
     "max.connections.per.ip.overrides": "The same for single addresses: address:number.",

@@ -1,8 +1,9 @@
-"""``queued.max.request.bytes``: how much memory unfinished large requests take, of all clients together.
+"""``queued.max.request.bytes``: the memory of unfinished large requests, of all clients.
 
 A connection whose next request does not fit a read's worth of bytes asks before it reads on. While
 less than the bound is in use it gets all it needs, so that whoever has begun can finish: the bound
-may be exceeded by one request, as by Kafka's SimpleMemoryPool. The others wait, first come first served.
+may be exceeded by one request, as by Kafka's SimpleMemoryPool. The others wait, first come first
+served.
 """
 
 from typing import Final, Protocol
