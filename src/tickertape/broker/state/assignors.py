@@ -11,6 +11,7 @@ instance ids, then member ids, so that topics with equally many partitions are c
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from heapq import heapreplace
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -50,11 +51,17 @@ def uniform(members: Subscribers, sizes: Sizes) -> dict[str, Parts]:
                 taken.add(where)
     if all(member.topics == next(iter(members.values())).topics for member in members.values()):
         _cut_to_quota(shares, taken, sum(sizes[topic] for topic in readers))
-    for topic, ids in readers.items():
+    ids: list[str] = []
+    least: list[tuple[int, str]] = []  # a heap: the size of its share, and the reader
+    for topic, own in readers.items():
+        if own != ids:  # else nothing has changed but what the heap knows
+            ids = own
+            least = sorted((len(shares[member_id]), member_id) for member_id in ids)
         for index in range(sizes[topic]):
             if (topic, index) not in taken:
-                least = min(ids, key=lambda member_id: (len(shares[member_id]), member_id))
-                shares[least].add((topic, index))
+                size, member_id = least[0]
+                shares[member_id].add((topic, index))
+                heapreplace(least, (size + 1, member_id))
     _level(shares, readers)
     return {member_id: frozenset(share) for member_id, share in shares.items()}
 

@@ -2,7 +2,8 @@
 
 Kafka uses RE2, which has no backtracking: no pattern can hang it. Here a pattern is parsed by
 Python's own parser, and matched by walking all its ways at once (Thompson), so the time is at most
-the pattern's size times the name's length. What RE2 does not know (look-around, back references,
+the pattern's size times the name's length. A step that was made once is remembered, as RE2 does it:
+names that begin alike cost next to nothing. What RE2 does not know (look-around, back references,
 conditions, atomic groups and possessive repeats) is refused, as RE2 does, and so is a pattern
 that is very long or unfolds to very much. A pattern must match the whole name.
 """
@@ -18,6 +19,9 @@ from tickertape.broker.state.consumer_group_types import TopicView
 PATTERN_LENGTH_MAX: Final = 1_000
 _NODES_MAX: Final = 2_000
 _REPEAT_MAX: Final = 1_000  # RE2's own limit
+_STEPS_MAX: Final = (
+    1_000  # remembered of one pattern, each with up to as many places as it has nodes
+)
 _ALPHABET: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 """Every letter that a topic's name can have: sets are made of nothing else."""
 
@@ -33,6 +37,9 @@ _AT_START: Final = frozenset({"the start"})  # no letter: stands for a place
 _AT_END: Final = frozenset({"the end"})
 _ANYWHERE: Final = {None, _AT_START, _AT_END}
 _REPEATS: Final = {op.MAX_REPEAT, op.MIN_REPEAT}
+
+Places: TypeAlias = frozenset[int]
+"""The nodes at which a walk can be."""
 
 Node: TypeAlias = tuple[frozenset[str] | None, list[int]]
 """A set of letters to read and where that leads; None: it leads there at once."""
@@ -52,25 +59,44 @@ class Pattern:
                 f"{len(text)} characters; want at most {PATTERN_LENGTH_MAX}"
             )
         self._nodes: list[Node] = [(None, [])]  # node 0: the end
+        self._sets: dict[int, frozenset[str]] = {}  # by the identity of what was parsed
+        self._steps: dict[tuple[Places, str, bool], Places] = {}
+        self._places: dict[Places, Places] = {}  # equal ones are the same: quicker to look up
         try:
             parsed = parser.parse(text)
             self._folds = bool(parsed.state.flags & op.SRE_FLAG_IGNORECASE)
-            self._start = self._sequence(parsed, 0)
+            start = self._sequence(parsed, 0)
         except (PatternError, OverflowError, RecursionError) as error:
             raise UnsupportedPatternError(str(error)) from error
+        self._sets.clear()
+        self._begin = self._closure([start], {None, _AT_START})
+        self._empty = 0 in self._closure([start], _ANYWHERE)
 
     def matches(self, name: str) -> bool:
         """Whether the whole of ``name`` matches."""
-        here = self._closure([self._start], {None, _AT_START} if name else _ANYWHERE)
+        if not name:
+            return self._empty
+        here, last = self._begin, len(name)
         for at, letter in enumerate(name, 1):
-            nodes = (self._nodes[node] for node in here)
-            ahead = [to for letters, tos in nodes if letters and letter in letters for to in tos]
-            here = self._closure(ahead, {None, _AT_END} if at == len(name) else {None})
+            step = (here, letter, at == last)
+            there = self._steps.get(step)
+            here = self._walk(*step) if there is None else there
             if not here:
                 return False
         return 0 in here
 
-    def _closure(self, nodes: Iterable[int], open_: set[frozenset[str] | None]) -> set[int]:
+    def _walk(self, here: Places, letter: str, is_last: bool) -> Places:  # noqa: FBT001  # of a key
+        """Where one letter leads."""
+        if len(self._steps) >= _STEPS_MAX:
+            self._steps.clear()
+            self._places.clear()
+        nodes = (self._nodes[node] for node in here)
+        ahead = [to for letters, tos in nodes if letters and letter in letters for to in tos]
+        there = self._closure(ahead, {None, _AT_END} if is_last else {None})
+        there = self._steps[here, letter, is_last] = self._places.setdefault(there, there)
+        return there
+
+    def _closure(self, nodes: Iterable[int], open_: set[frozenset[str] | None]) -> Places:
         """What can be reached without reading, through nodes that are open here."""
         found: set[int] = set()
         left = list(nodes)
@@ -81,7 +107,7 @@ class Pattern:
                 letters, tos = self._nodes[node]
                 if letters in open_:
                     left += tos
-        return found
+        return frozenset(found)
 
     def _node(self, letters: frozenset[str] | None, *tos: int) -> int:
         if len(self._nodes) >= _NODES_MAX:
@@ -128,7 +154,9 @@ class Pattern:
             for _ in range(most - least):
                 then = self._node(None, end, self._sequence(inner, then))
         for _ in range(least):
-            then = self._sequence(inner, then)
+            before, then = then, self._sequence(inner, then)
+            if then == before:  # nothing repeated is nothing, and takes no time
+                break
         return then
 
     def _letters(self, kind: Any, what: Any) -> frozenset[str] | None:  # noqa: ANN401  # same
@@ -141,6 +169,11 @@ class Pattern:
             return _ALPHABET
         if kind is not op.IN:
             return None
+        if id(what) not in self._sets:  # what is repeated comes again and again
+            self._sets[id(what)] = self._set(what)
+        return self._sets[id(what)]
+
+    def _set(self, what: Any) -> frozenset[str]:  # noqa: ANN401  # the parser's
         letters: frozenset[str] = frozenset()
         negated = False
         for inner, value in what:

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickertape.broker.state.topic_patterns import Pattern, UnsupportedPatternError
+from tickertape.broker.state.topic_patterns import (
+    _STEPS_MAX,
+    Pattern,
+    UnsupportedPatternError,
+)
 
 ATOMS = st.sampled_from(
     ["a", "b", "\\.", ".", "[ab]", "[^a]", "[a-c_]", "\\d", "\\w", "[^\\d.]", "^", "$"]
@@ -48,3 +52,19 @@ def test_what_is_refused(pattern: str) -> None:
 def test_a_pattern_that_hangs_who_tracks_back() -> None:
     """With re this does not end before the sun does."""
     assert not Pattern("((a*)*)*b").matches("a" * 249)
+
+
+def test_nothing_repeated_a_thousand_times_a_thousand_times_and_so_on() -> None:
+    """It makes no steps, so no bound on steps stops it."""
+    assert Pattern("((((){1000}){1000}){1000}){1000}a").matches("a")
+    assert Pattern("(((a{0}){1000}){1000}){1000}a").matches("a")
+
+
+def test_more_steps_than_are_remembered() -> None:
+    text = ".*a.{12}"
+    pattern = Pattern(text)
+    names = [f"{number:020b}".replace("1", "a") for number in range(0, 1 << 20, 701)]
+    assert [pattern.matches(name) for name in names] == [
+        bool(re.fullmatch(text, name)) for name in names
+    ]
+    assert len(pattern._steps) <= _STEPS_MAX
