@@ -78,6 +78,7 @@ class CoreLoop:
         self._numbers = itertools.count(1)
         self._connections: dict[int, Connection] = {}
         self._by_ip: dict[str, int] = {}  # how many connections an address has
+        self._arriving = 0  # clients in their TLS handshake, counted in _by_ip too
         self._unflushed: dict[Connection, None] = {}
         self._settling = False  # a settle is on its way
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -142,22 +143,9 @@ class CoreLoop:
 
     def opened(self, connection: Connection) -> bool:
         """Count it in; False if there are too many, which is said once, not for each."""
-        if len(self._connections) >= self.limits.connections_max:
-            if not self._refusing:
-                LOG.warning("refusing connections: %d are open", len(self._connections))
-            self._refusing = True
-            self.connections_refused += 1
+        if not self._has_room(connection.peer):
             return False
-        self._refusing = False
-        here = self._by_ip.get(connection.peer, 0)
-        limits = self.limits
-        allowed = limits.connections_per_ip.get(connection.peer, limits.connections_per_ip_max)
-        if here >= allowed:
-            line = f"refusing connections from {connection.peer}: {here} are open"
-            self.say(line, f"refusing {connection.peer}")
-            self.connections_refused += 1
-            return False
-        self._by_ip[connection.peer] = here + 1
+        self._count(connection.peer, 1)
         self.connections_accepted += 1
         self._connections[connection.number] = connection
         return True
@@ -165,11 +153,22 @@ class CoreLoop:
     def closed(self, connection: Connection) -> None:
         """Count it out."""
         if self._connections.pop(connection.number, None) is not None:
-            left = self._by_ip.pop(connection.peer) - 1
-            if left:
-                self._by_ip[connection.peer] = left
+            self._count(connection.peer, -1)
         self._unflushed.pop(connection, None)
         self._progress.set()
+
+    def arrives(self, host: str) -> bool:
+        """Count in somebody who shakes hands, as if it were a connection already."""
+        if not self._has_room(host):
+            return False
+        self._count(host, 1)
+        self._arriving += 1
+        return True
+
+    def arrived(self, host: str) -> None:
+        """Count out: the handshake has ended, well or not."""
+        self._count(host, -1)
+        self._arriving -= 1
 
     def worked(self) -> None:
         """Settle once this turn of the loop has handled all that it received."""
@@ -188,6 +187,27 @@ class CoreLoop:
             LOG.warning("%s", passed, extra=fields)
 
     # -- inside ------------------------------------------------------------------------------
+
+    def _has_room(self, host: str) -> bool:
+        limits, present = self.limits, len(self._connections) + self._arriving
+        if present >= limits.connections_max:
+            if not self._refusing:
+                LOG.warning("refusing connections: %d are open", present)
+            self._refusing = True
+            self.connections_refused += 1
+            return False
+        self._refusing = False
+        here = self._by_ip.get(host, 0)
+        if here >= limits.connections_per_ip.get(host, limits.connections_per_ip_max):
+            self.say(f"refusing connections from {host}: {here} are open", f"refusing {host}")
+            self.connections_refused += 1
+            return False
+        return True
+
+    def _count(self, host: str, change: int) -> None:
+        left = self._by_ip.pop(host, 0) + change
+        if left:
+            self._by_ip[host] = left
 
     def _settle(self) -> None:
         self._settling = False

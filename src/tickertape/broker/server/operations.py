@@ -17,7 +17,8 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import SHUT_RDWR, socket
+from time import perf_counter
 from typing import Any, Final, cast
 
 from prometheus_client.core import Metric
@@ -39,14 +40,14 @@ class Operations:
 
     def __init__(
         self, host: str, port: int, loop: asyncio.AbstractEventLoop, *,
-        patience_s: float = _ANSWER_S_MAX,
+        patience_s: float = _ANSWER_S_MAX, client_s: float = _CLIENT_S_MAX,
     ) -> None:  # fmt: skip
-        """Listen; MisuseError if the port is taken. ``patience_s``: with the core."""
+        """Listen; MisuseError if the port is taken. Patience with the core, and with a client."""
         self._loop = loop
         self.patience_s: Final = patience_s
         self._read: Callable[[], Readings] | None = None
         try:
-            self._server = _Server((host, port), self)
+            self._server = _Server((host, port), self, client_s)
         except OSError as error:
             raise MisuseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         serve = partial(self._server.serve_forever, poll_interval=_POLL_S)
@@ -91,10 +92,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], operations: Operations) -> None:
+    def __init__(self, address: tuple[str, int], operations: Operations, client_s: float) -> None:
         self.operations = operations
+        self._client_s = client_s
         self._slots = threading.BoundedSemaphore(_REQUESTS_MAX)  # guards against endless threads
+        self._since: dict[socket, float] = {}  # when each request began
         super().__init__(address, _Handler)
+
+    def service_actions(self) -> None:
+        """Every now and then: who sends or reads a byte at a time is cut off, too."""
+        too_old = perf_counter() - self._client_s
+        for request, began in list(self._since.items()):
+            if began < too_old:
+                with suppress(OSError):  # it has just ended by itself
+                    request.shutdown(SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # stdlib
         if self._slots.acquire(blocking=False):
@@ -103,9 +114,11 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # stdlib
+        self._since[request] = perf_counter()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            del self._since[request]
             self._slots.release()
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401  # stdlib

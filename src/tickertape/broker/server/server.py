@@ -26,6 +26,7 @@ from tickertape.broker.server.listeners import Door, Guests, ListenerSettings, m
 from tickertape.broker.server.loop_errors import loop_errors
 from tickertape.broker.server.request_meters import SPAN_MS, RequestMeters
 from tickertape.broker.server.sockets import bind, local_address, shown_address
+from tickertape.broker.server.tls_listener import TlsListener
 from tickertape.broker.state.broker import Broker, StartReport
 from tickertape.broker.state.settings import BrokerSettings
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("tickertape.broker")
 _BACKLOG = 1024
-_HANDSHAKE_S = 10.0  # for TLS: who has not finished by then is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +167,12 @@ def _advertising(settings: ServerSettings, shown: list[tuple[str, int]]) -> Brok
 
 async def _listen(
     shell: CoreLoop, doors: Iterable[Door], sockets: Iterable[socket.socket]
-) -> list[asyncio.Server]:
+) -> list[asyncio.Server | TlsListener]:
     loop = asyncio.get_running_loop()
     return [
-        await loop.create_server(
-            partial(shell.connect, door),
-            sock=sock,
-            backlog=_BACKLOG,
-            ssl=door.tls,
-            ssl_handshake_timeout=None if door.tls is None else _HANDSHAKE_S,
-        )
+        await loop.create_server(partial(shell.connect, door), sock=sock, backlog=_BACKLOG)
+        if door.tls is None
+        else TlsListener(shell, door, sock, _BACKLOG)
         for door, sock in zip(doors, sockets, strict=True)
     ]
 

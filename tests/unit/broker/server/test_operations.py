@@ -1,9 +1,11 @@
 """Metrics, health and readiness over real HTTP, of a broker core in memory."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
@@ -177,6 +179,40 @@ def test_other_paths_are_not_found_and_do_no_harm() -> None:
     status, text = asked(core, lambda ask: ask("/../etc/passwd"))
     assert status == 404
     assert "/metrics" in text
+
+
+def test_who_sends_a_letter_at_a_time_does_not_keep_others_out() -> None:
+    async def main() -> None:
+        operations = Operations("127.0.0.1", 0, asyncio.get_running_loop(), client_s=0.2)
+        address = operations.url.split("/")[2]
+        try:
+            await asyncio.to_thread(besiege, address)
+        finally:
+            operations.close()
+
+    def drip(slow: list[socket.socket]) -> None:
+        for _ in range(200):
+            time.sleep(0.02)
+            for each in slow:
+                each.sendall(b"x")
+
+    def besiege(address: str) -> None:
+        host, port = address.split(":")
+        slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(16)]
+        try:
+            for each in slow:
+                each.sendall(b"GET /health HTTP/1.1\r\nX: ")
+            with pytest.raises(ConnectionError):
+                drip(slow)
+            for each in slow:
+                with contextlib.suppress(ConnectionError):
+                    assert each.recv(1) == b""
+            assert _get(address, "/health")[0] == 200
+        finally:
+            for each in slow:
+                each.close()
+
+    asyncio.run(main())
 
 
 def test_a_taken_port_is_said() -> None:

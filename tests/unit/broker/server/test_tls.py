@@ -1,6 +1,7 @@
 """PEM stores, certificates' names, and bytes under TLS."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tickertape.broker.server.core_loop import CoreLoop
 from tickertape.broker.server.limits import Limits
 from tickertape.broker.server.listeners import Door, Guests, ListenerSettings
 from tickertape.broker.server.tls import TlsSettings, distinguished_name, server_context
+from tickertape.broker.server.tls_listener import TlsListener
 from tickertape.broker.state.call import Call
 from tickertape.broker.state.security import Security
 from tickertape.config.principals import principal_rules
@@ -118,6 +120,51 @@ def test_bytes_and_file_ranges_arrive_whole_and_the_certificate_is_known(
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
     assert seen == ["User:carol"] * 3
+
+
+def test_who_does_not_shake_hands_is_counted_all_the_same(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    given = stores(authority, tmp_path)
+    guests = Guests(Security(FakeFileSystem(), "/data", SeededRng()), FakeClock(), SeededRng())
+    door = Door(ListenerSettings(tls=TlsSettings(keystore=given.keystore)), None, guests)
+
+    def handle(frame: memoryview, call: Call) -> None:
+        call.answer([bytes(frame)])
+
+    async def scenario() -> None:
+        limits = Limits(connections_per_ip_max=2)
+        shell = CoreLoop(_Idle(), handle, clock=SystemClock(), limits=limits)
+        sock = socket.create_server(("127.0.0.1", 0))
+        listener = TlsListener(shell, door, sock, 10)
+        where = sock.getsockname()
+        silent = [await asyncio.open_connection(*where) for _ in range(2)]
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(*where)
+            assert await reader.read() == b"", "closed before any handshake"
+            writer.close()
+        assert shell.connections_refused == 3
+        silent[0][1].write(b"no TLS at all")
+        await silent[0][0].read()
+        client = ssl.create_default_context(cafile=given.truststore)
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(*where, ssl=client)
+            writer.write((4).to_bytes(4, "big") + b"ping")
+            assert await reader.readexactly(8) == (4).to_bytes(4, "big") + b"ping"
+            assert shell.connections_open == 1
+            writer.close()
+            await writer.wait_closed()
+            while shell.connections_open:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.01)
+        listener.close()
+        assert await silent[1][0].read() == b"", "cut off in its handshake"
+        for _, writer in silent:
+            writer.close()
+        shell.close()
+        sock.close()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def test_a_certificate_that_no_rule_fits_is_nobodys(authority: trustme.CA, tmp_path: Path) -> None:
