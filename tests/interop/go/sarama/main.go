@@ -16,7 +16,10 @@ import (
 	"github.com/IBM/sarama"
 )
 
-const patience = 60 * time.Second
+const (
+	patience = 60 * time.Second
+	pause    = 100 * time.Millisecond
+)
 
 type document map[string]any
 
@@ -52,6 +55,12 @@ func settings() *sarama.Config {
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Producer.Idempotent = true
 	config.Net.MaxOpenRequests = 1
+	// By default it gives up after 0.3 s, and after 1 s where the markers of its last transaction are
+	// still being written; other clients go on for two minutes.
+	config.Producer.Retry.Max = int(patience / pause)
+	config.Producer.Retry.Backoff = pause
+	config.Producer.Transaction.Retry.Max = int(patience / pause)
+	config.Producer.Transaction.Retry.BackoffFunc = func(int, int) time.Duration { return pause }
 	config.Consumer.MaxWaitTime = 50 * time.Millisecond
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
@@ -76,7 +85,20 @@ func send(producer sarama.SyncProducer, topic string, partitions, first, end int
 			Headers: []sarama.RecordHeader{{Key: []byte("n"), Value: []byte{byte(n)}}},
 		})
 	}
-	return producer.SendMessages(messages)
+	return told(producer.SendMessages(messages))
+}
+
+// told: what the client's error hides, which says only how many messages were not delivered.
+func told(err error) error {
+	var failed sarama.ProducerErrors
+	if !errors.As(err, &failed) {
+		return err
+	}
+	causes := []error{err}
+	for _, one := range failed {
+		causes = append(causes, one.Err)
+	}
+	return errors.Join(causes...)
 }
 
 // values reads `count` records of partition 0 from `start`, as committed, and says where they lie.
