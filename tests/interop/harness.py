@@ -29,6 +29,9 @@ CACHE = Path(os.environ.get("INTEROP_CACHE", HERE.parent.parent / ".cache" / "in
 PATIENCE_S = 45.0
 """How long anything may take on a loaded machine before a test gives up; not an expectation."""
 
+GROUP_MAX = 8
+"""How many members a group may have; no test but those of this very limit has so many."""
+
 SHARED_SETTINGS = {
     "num.partitions": "1",
     "auto.create.topics.enable": "true",
@@ -40,6 +43,8 @@ SHARED_SETTINGS = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "group.max.size": str(GROUP_MAX),
+    "group.consumer.max.size": str(GROUP_MAX),
 }
 """The server.properties that both brokers get."""
 

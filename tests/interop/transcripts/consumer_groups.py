@@ -2,8 +2,10 @@
 
 from typing import Any, Final
 
-from tests.interop.harness import eventually
+from tests.interop.harness import GROUP_MAX, eventually
+from tests.interop.transcripts.groups import Member
 from tests.interop.transcripts.player import Player, Scenario
+from tests.interop.transcripts.transactions import Owner
 
 from tickertape.wire.schema.consumer_group_describe import ConsumerGroupDescribeRequest
 from tickertape.wire.schema.consumer_group_heartbeat import (
@@ -110,9 +112,57 @@ def instances(play: Player) -> None:
     beat(play, "the successor leaves", group, "m2", -1, instance="i")
 
 
+def too_many(play: Player) -> None:
+    """group.consumer.max.size of the tests' brokers."""
+    topic, group = topic_known(play, "many"), play.group("many")
+    full: dict[str, Any] = {"timeout_ms": 60_000, "topics": [topic], "owned": []}
+    for n in range(GROUP_MAX + 1):
+        beat(play, f"member {n} joins", group, f"m{n}", 0, **full)
+    beat(play, "a member leaves", group, "m1", -1)
+    beat(play, "another joins", group, "m99", 0, **full)
+
+
+def offsets(play: Player) -> None:
+    """What members and strangers may commit, alone and in a transaction."""
+    topic, group = topic_known(play, "members-offsets"), play.group("members-offsets")
+    nobody = Member(play, play.name("nobodys-group"))
+    for version in (8, 9):
+        for note, who, epoch in (
+            ("an epoch of nobody", "", 0),
+            ("an epoch of a member", "who", 0),
+            ("a later epoch of a member", "who", 5),
+            ("a member without epoch", "who", -1),
+        ):
+            nobody.commit(f"{note}, no group", topic, 5, version, member=who, generation=epoch)
+    epoch = beat(
+        play, "join", group, "m", 0, timeout_ms=60_000, topics=[topic], owned=[]
+    ).member_epoch  # fmt: skip
+    member, owner = Member(play, group), Owner(play, "members-offsets")
+    owner.offsets("add offsets", group)
+    for note, who, claimed in (
+        ("its epoch", "m", epoch),
+        ("an epoch to come", "m", epoch + 3),
+        ("no epoch", "m", -1),
+        ("an unknown member", "who", epoch),
+        ("no member", "", -1),
+        ("no member of an epoch", "", epoch),
+    ):
+        for version in (8, 9):
+            member.commit(note, topic, 5, version, member=who, generation=claimed)
+        for version in (3, 4, 5):
+            wrong = {"member": who, "generation": claimed}
+            owner.commit_offsets(f"{note}, in a transaction", group, topic, 6, version, **wrong)
+    owner.end("abort", commit=False)
+    beat(play, "leave", group, "m", -1)
+    member.commit("after leaving", topic, 7, 9, member="m", generation=epoch)
+    member.commit("by nobody", topic, 7, 9, member="", generation=-1)
+
+
 SCENARIOS: Final[dict[str, Scenario]] = {
     "consumer_group_joins": joins,
     "consumer_group_member": member,
     "consumer_group_classic_member": classic_member,
     "consumer_group_instances": instances,
+    "consumer_group_too_many": too_many,
+    "consumer_group_offsets": offsets,
 }

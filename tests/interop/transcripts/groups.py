@@ -4,6 +4,7 @@ import time
 from typing import Any, Final
 
 from tests.interop import raw
+from tests.interop.harness import GROUP_MAX
 from tests.interop.raw import Batch
 from tests.interop.transcripts.player import Player, Scenario
 
@@ -198,6 +199,26 @@ def two_members(play: Player) -> None:
     describe(play, "alone", group)
 
 
+def too_many(play: Player) -> None:
+    """group.max.size of the tests' brokers."""
+    group = play.group("many")
+    first = Member(play, group, "0")
+    first.join("the first joins")
+    others = [Member(play, group, str(n)) for n in range(1, GROUP_MAX)]
+    for other in others:
+        answer = play.ask("another asks", join_request(group), 7, via=other.via)
+        other.id = answer.member_id
+        other.send_join()
+    time.sleep(0.3)  # or a request may be overtaken by the next
+    first.join("the first joins again")
+    for other in others:
+        other.joined("another has joined")
+    play.ask("one too many asks", join_request(group), 7, via="late")
+    first.sync("the leader speaks", gives=True)
+    play.ask("one too many asks the stable group", join_request(group), 7, via="late")
+    play.ask("one too many asks, older", join_request(group), 3, via="late")
+
+
 def static_members(play: Player) -> None:
     group, topic = play.group("static"), play.topic("static")
     member = Member(play, group, instance="i1")
@@ -353,6 +374,7 @@ def coordinators(play: Player) -> None:
 SCENARIOS: Final[dict[str, Scenario]] = {
     "one_member": one_member,
     "two_members": two_members,
+    "too_many": too_many,
     "static_members": static_members,
     "sessions_end": sessions_end,
     "offsets": offsets,

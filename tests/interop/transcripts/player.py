@@ -35,6 +35,7 @@ from tickertape.wire.frame import RequestHeader, read_response_header, write_req
 from tickertape.wire.message import Fields, Message
 from tickertape.wire.metadata import (
     MetadataRequest,
+    MetadataRequestTopic,
     read_metadata_response,
     write_metadata_request,
 )
@@ -134,6 +135,15 @@ class Player:
             raw.await_coordinator(connection, self.name(stem))
         return self.name(stem)
 
+    def topic_id(self, name: str) -> UUID:
+        """The id of a topic; which one it is among the others is written down with it."""
+        request = MetadataRequest([MetadataRequestTopic(name)], allow_auto_topic_creation=False)
+        answer = self._exchange(ApiKey.METADATA, 12, request, "ids")
+        found = answer.topics[0].topic_id
+        assert isinstance(found, UUID)
+        self._text("topic_id", found)
+        return found
+
     def transactional(self, stem: str) -> str:
         """A transactional id whose coordinator can be asked."""
         name = self.name(stem)
@@ -180,7 +190,7 @@ class Player:
     def produce(  # what a Produce has
         self,
         note: str,
-        topic: str,
+        topic: str | UUID,
         batches: Batches,
         *,
         version: int = 11,
@@ -189,13 +199,23 @@ class Player:
         partition: int = 0,
         via: str = "a",
     ) -> Any:  # noqa: ANN401  # a ProduceResponse
-        many = [batches] if isinstance(batches, raw.Batch | bytes) else batches
-        records = b"".join(b if isinstance(b, bytes) else b.encoded() for b in many)
-        one = PartitionProduce(partition, memoryview(records))
-        request = ProduceRequest(txn, acks, 30_000, [(topic, [one])])
+        request = _produce(topic, batches, acks, txn, partition)
         return self.ask(note, request, version, via=via)
 
-    def fetch(self, note: str, topic: str, offset: int, version: int = 11, **more: int) -> Any:  # noqa: ANN401  # a FetchResponse
+    def silently(
+        self, note: str, topic: str | UUID, batches: Batches, version: int = 11, partition: int = 0
+    ) -> None:
+        """Produce with acks=0; writes down whether the connection can still be used."""
+        request = _produce(topic, batches, 0, None, partition)
+        self._connection(note).send(self._frame(ApiKey.PRODUCE, version, request))
+        asked = MetadataRequest([])  # what is answered next, unless the Produce is
+        answer = self._exchange(ApiKey.METADATA, 4, asked, note)
+        told = CLOSED if answer == CLOSED else "silence"
+        self.steps.append(Step("Produce", version, note, {"answer": told}))
+
+    def fetch(
+        self, note: str, topic: str | UUID, offset: int, version: int = 11, **more: int
+    ) -> Any:  # noqa: ANN401  # a FetchResponse
         """Fetch of partition 0; ``more`` are fields of the request or of its partition."""
         parts = {name: more.pop(name) for name in list(more) if name in _PARTITION_FIELDS}
         partition = FetchPartition(parts.pop("index", 0), fetch_offset=offset, **parts)
@@ -297,7 +317,8 @@ class Player:
             name = str(n) if key is None else self._text(*key).strip("'")
             where = f"{path}[{name}]"
             if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], list):
-                self._list(f"{path}[{item[0]}]", item[1], out)
+                topic = item[0] if isinstance(item[0], str) else self._text("topic_id", item[0])
+                self._list(f"{path}[{topic}]", item[1], out)
             elif isinstance(item, tuple) and isinstance(item[1], str):  # record and message
                 out[where] = f"record {item[0]}"
             elif isinstance(item, tuple):  # an aborted transaction: (producer id, first offset)
@@ -327,6 +348,15 @@ class Player:
 
 
 _PARTITION_FIELDS: Final = {one.name for one in dataclass_fields(FetchPartition)}
+
+
+def _produce(
+    topic: str | UUID, batches: Batches, acks: int, txn: str | None, partition: int
+) -> ProduceRequest:
+    many = [batches] if isinstance(batches, raw.Batch | bytes) else batches
+    records = b"".join(b if isinstance(b, bytes) else b.encoded() for b in many)
+    one = PartitionProduce(partition, memoryview(records))
+    return ProduceRequest(txn, acks, 30_000, [(topic, [one])])
 
 
 def _camel(key: ApiKey) -> str:
@@ -381,7 +411,9 @@ def _items(value: object) -> list[tuple[str, Any]]:
 
 def _key(item: object) -> tuple[str, object] | None:
     """What tells an element from its neighbours: a field's name and value."""
-    return next(((name, value) for name, value in _items(item) if name in KEYS), None)
+    found = [(name, value) for name, value in _items(item) if name in KEYS]
+    by_id = getattr(item, "topic_id", None) and found and found[0][1] == ""
+    return ("topic_id", item.topic_id) if by_id else next(iter(found), None)  # type: ignore[attr-defined]  # it has one
 
 
 def _is_error(name: str) -> bool:

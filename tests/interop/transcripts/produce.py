@@ -20,7 +20,9 @@ class Sender:
 
     def __init__(self, play: Player, topic: str, version: int = 11) -> None:
         self.play, self.topic, self.version = play, topic, version
-        granted = play.ask("a producer id", InitProducerIdRequest(transaction_timeout_ms=60_000), 3)
+        anonymous = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+        granted = play.ask("a producer id", anonymous, 3)
+        assert granted.error_code == 0  # or nothing below is numbered
         self.producer_id = granted.producer_id
 
     def send(self, note: str, sequence: int, count: int = 1, *, epoch: int = 0) -> None:
@@ -178,6 +180,35 @@ def what_a_topic_refuses(play: Player) -> None:
         play.produce("acks=1", small, Batch(), acks=1, version=version)
 
 
+def unanswered(play: Player) -> None:
+    """acks=0: nothing is said, and hanging up is the only way to tell of an error."""
+    topic, compacted = play.topic("told"), play.topic("told-keys", cleanup_policy="compact")
+    for version in PRODUCE_VERSIONS:
+        for note, where, batch, partition in (
+            ("a record", topic, Batch(), 0),
+            ("a wrong CRC", topic, Batch(crc_flip=1), 0),
+            ("magic 1", topic, Batch(magic=1), 0),
+            ("an unknown topic", play.name("absent"), Batch(), 0),
+            ("an unknown partition", topic, Batch(), 9),
+            ("without key, compacted", compacted, Batch(key=None), 0),
+            (
+                "not from zero",
+                topic,
+                Batch(producer_id=900_009, producer_epoch=0, base_sequence=4),
+                0,
+            ),
+            (
+                "transactional",
+                topic,
+                Batch(attributes=0x10, producer_id=9, producer_epoch=0, base_sequence=0),
+                0,
+            ),
+        ):
+            play.silently(f"{note}, acks=0", where, batch, version, partition)
+    raw.end_offset_settles(play.broker, topic, want=len(PRODUCE_VERSIONS) + 1)
+    play.fetch("what was stored", topic, 0)
+
+
 SCENARIOS: Final[dict[str, Scenario]] = {
     "duplicates_and_gaps": duplicates_and_gaps,
     "producer_epochs": producer_epochs,
@@ -185,5 +216,6 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "unknown_producers": unknown_producers,
     "several_batches": several_batches,
     "malformed_batches": malformed_batches,
+    "unanswered": unanswered,
     "what_a_topic_refuses": what_a_topic_refuses,
 }

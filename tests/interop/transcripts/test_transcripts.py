@@ -8,7 +8,15 @@ from typing import Final
 
 import pytest
 from tests.interop.harness import Broker
-from tests.interop.transcripts import admin, consumer_groups, groups, produce, read, transactions
+from tests.interop.transcripts import (
+    admin,
+    consumer_groups,
+    groups,
+    produce,
+    read,
+    topic_ids,
+    transactions,
+)
 from tests.interop.transcripts.compare import (
     DOCS,
     differences,
@@ -26,6 +34,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     **transactions.SCENARIOS,
     **groups.SCENARIOS,
     **consumer_groups.SCENARIOS,
+    **topic_ids.SCENARIOS,
     **admin.SCENARIOS,
 }
 

@@ -43,6 +43,7 @@ from tickertape.broker.state.quotas import PRODUCER
 from tickertape.broker.state.topics import INTERNAL_TOPICS
 from tickertape.broker.state.transaction import TopicIndex
 from tickertape.broker.state.waits import Partition
+from tickertape.log.results import AppendResult
 from tickertape.wire.batch import BATCH_OVERHEAD, MAGIC
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.frame import RequestHeader, response_prefix
@@ -56,6 +57,13 @@ from tickertape.wire.produce import (
 )
 
 _NONE: Final = ErrorCode.NONE
+_UNTOLD: Final = (
+    ErrorCode.CORRUPT_MESSAGE,
+    ErrorCode.KAFKA_STORAGE_ERROR,
+    ErrorCode.MESSAGE_TOO_LARGE,
+    ErrorCode.RECORD_LIST_TOO_LARGE,
+)
+"""Refusals that do not say where the log starts (Kafka: ReplicaManager.appendRecordsToLocalLog)."""
 _FIRST_SERVED: Final = 3
 _FIRST_ZSTD: Final = 7
 _ZSTD: Final = 4
@@ -63,7 +71,6 @@ _MAGIC_AT: Final = 16
 _ATTRIBUTES_LOW_AT: Final = 22
 _COMPRESSION_BITS: Final = 0x07
 _TRANSACTIONAL_BIT: Final = 0x10
-_CONTROL_BIT: Final = 0x20
 _FIRST_ABORTABLE: Final = 11
 _FIRST_IMPLICIT: Final = 12
 _OWNER: Final = Struct(">qhi")  # producer id, epoch, first sequence
@@ -276,18 +283,15 @@ def _append(
     refusal = _batch_refusal(records, writer.version) or _transaction_refusal(
         broker, partition, records, writer
     )
+    log = partition.log
     if refusal is not None:
         _refuse(out, *refusal)
+        if refusal[0] is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+            out.log_start_offset = log.log_start_offset
         return None
-    log = partition.log
     result = log.append(records, now_ms)
     if result.error is not _NONE:
-        if result.error is ErrorCode.KAFKA_STORAGE_ERROR:
-            broker.storage_refused(partition, str(result.message))
-        if partition.waiting:
-            partition.settle()  # if the log has failed, nobody waits for it in vain
-        _refuse(out, result.error, result.message)
-        out.record_errors = result.record_errors
+        _refused_by_log(broker, partition, records, result, out)
         return None
     if not result.duplicate:
         partition.records_in += result.last_offset - result.base_offset + 1
@@ -297,6 +301,26 @@ def _append(
     out.log_append_time_ms = result.log_append_time_ms
     out.log_start_offset = log.log_start_offset
     return partition, result.last_offset + 1
+
+
+def _refused_by_log(
+    broker: Broker, partition: Partition, records: memoryview, result: AppendResult,
+    out: PartitionProduced,
+) -> None:  # fmt: skip
+    if result.error is ErrorCode.KAFKA_STORAGE_ERROR:
+        broker.storage_refused(partition, str(result.message))
+    if partition.waiting:
+        partition.settle()  # if the log has failed, nobody waits for it in vain
+    _refuse(out, result.error, result.message)
+    out.record_errors = result.record_errors
+    if result.error not in _UNTOLD and _is_one_batch(records):
+        out.log_start_offset = partition.log.log_start_offset
+
+
+def _is_one_batch(records: memoryview) -> bool:
+    """What is not so never gets as far as the log in Kafka."""
+    length = int.from_bytes(records[8:12], "big")
+    return len(records) == length + 12 and records[_MAGIC_AT] == MAGIC
 
 
 def _not_writable(topic: str) -> tuple[ErrorCode, str]:
@@ -312,8 +336,6 @@ def _batch_refusal(records: memoryview, version: int) -> tuple[ErrorCode, str] |
     attributes = records[_ATTRIBUTES_LOW_AT]
     if records[_MAGIC_AT] != MAGIC:
         return None  # the log says so; there are no attributes
-    if attributes & _CONTROL_BIT:
-        return ErrorCode.INVALID_RECORD, "clients cannot write control batches"
     if version < _FIRST_ZSTD and attributes & _COMPRESSION_BITS == _ZSTD:
         return ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7 or later"
     return None

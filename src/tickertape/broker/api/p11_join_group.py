@@ -8,7 +8,8 @@ members (KIP-394), 5 static members (KIP-345), 6 flexible, 7 protocol type in th
 (KIP-559), 8 a reason (KIP-800; not kept), 9 skipAssignment for a returning static leader
 (KIP-814).
 
-Deviations. None known.
+Deviations. group.max.size counts the members; Kafka counts, during a rebalance, who has joined
+anew, and may turn a member out for a newcomer.
 """
 
 from typing import Final

@@ -2,7 +2,8 @@
 
 Behaviour. Topics in order of name; an empty list means all. At most responsePartitionLimit
 partitions, and never more than 2000, go into one answer; where it stops, the cursor says from which
-partition of which topic to ask on (KIP-966). A topic that does not exist is never created.
+partition of which topic to ask on (KIP-966). A topic that does not exist is never created. A cursor
+below partition 0, or at a topic that is not among those asked for: INVALID_REQUEST for all of them.
 
 Versions. Flexible.
 
@@ -33,13 +34,18 @@ def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> N
     """Describe a page of partitions."""
     ask, _ = DescribeTopicPartitionsRequest.decode(request.frame, request.at, request.version)
     named = {topic.name for topic in ask.topics}
+    cursor = ask.cursor
+    if cursor is not None:
+        if cursor.partition_index < 0 or (named and cursor.topic_name not in named):
+            answer(call, request.header, _refused(ask))
+            return
+        named = {name for name in named if name >= cursor.topic_name}
     names = {
         name
         for name in named or {topic.name for topic in broker.topics}
         if may(broker, call, Operation.DESCRIBE, Resource.TOPIC, name)
     }
     denied = named - names
-    cursor = ask.cursor
     if cursor is not None:
         names = {name for name in names if name >= cursor.topic_name}
     room = max(1, min(ask.response_partition_limit, _PARTITIONS_MAX))
@@ -47,7 +53,7 @@ def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> N
     for name in sorted(names):
         first = 0
         if cursor is not None and name == cursor.topic_name:
-            first = max(0, cursor.partition_index)
+            first = cursor.partition_index
         if room == 0:
             response.next_cursor = ResponseCursor(topic_name=name, partition_index=first)
             break
@@ -70,6 +76,17 @@ def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> N
         for name in sorted(denied)
     ]
     answer(call, request.header, response)
+
+
+def _refused(ask: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse:
+    return DescribeTopicPartitionsResponse(
+        topics=[
+            DescribeTopicPartitionsResponseTopic(
+                name=topic.name, error_code=ErrorCode.INVALID_REQUEST
+            )
+            for topic in ask.topics
+        ]
+    )
 
 
 def _absent(name: str) -> DescribeTopicPartitionsResponseTopic:

@@ -355,6 +355,17 @@ def test_pages_go_on_where_the_last_one_stopped(core: Core) -> None:
     assert page(core, limit=1, cursor=cursor) == ([("t", 0, [1])], None)
 
 
+@pytest.mark.parametrize(("topic", "index"), [("t", -1), ("s", 0)])
+def test_a_cursor_to_nowhere_is_refused(core: Core, topic: str, index: int) -> None:
+    cursor = RequestCursor(topic_name=topic, partition_index=index)
+    assert page(core, "t", cursor=cursor) == ([("t", ErrorCode.INVALID_REQUEST, [])], None)
+
+
+def test_topics_before_the_cursor_are_not_told_again(core: Core) -> None:
+    cursor = RequestCursor(topic_name="t", partition_index=1)
+    assert page(core, "nope", "t", cursor=cursor) == ([("t", 0, [1])], None)
+
+
 def test_a_full_page_ends_between_topics(core: Core) -> None:
     core.create("a", 2)
     assert page(core, limit=2) == ([("a", 0, [0, 1])], ("t", 0))

@@ -9,6 +9,7 @@ from tests.unit.broker.harness import Core, FakeCall
 
 from tickertape.base.fake_fs import Loss
 from tickertape.broker.state.consumer_group import ConsumerGroup
+from tickertape.broker.state.groups import Membership
 from tickertape.broker.state.settings import BrokerSettings
 from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.error_codes import ErrorCode
@@ -483,6 +484,24 @@ def test_offsets_want_the_members_epoch(core: Core) -> None:
     assert fetch(core, "z", 2) is ErrorCode.UNKNOWN_MEMBER_ID
     member.leave()
     assert commit(core, "", -1) is ErrorCode.NONE
+
+
+@pytest.mark.parametrize(
+    ("who", "error"),
+    [
+        (Membership(), ErrorCode.NONE),  # a client that does not say who it is
+        (Membership(member_id="m", generation=2), ErrorCode.NONE),
+        (Membership(member_id="m"), ErrorCode.ILLEGAL_GENERATION),
+        (Membership(member_id="m", generation=9), ErrorCode.ILLEGAL_GENERATION),
+        (Membership(member_id="who", generation=1), ErrorCode.UNKNOWN_MEMBER_ID),
+        (Membership(generation=1), ErrorCode.UNKNOWN_MEMBER_ID),
+    ],
+)
+def test_offsets_in_a_transaction_want_the_epoch_of_who_names_itself(
+    core: Core, who: Membership, error: ErrorCode
+) -> None:
+    assert Consumer(core, "m").join().epoch == 2
+    assert core.broker.groups.may_commit_in_transaction(GROUP, who) is error
 
 
 def test_a_group_with_members_keeps_its_protocol(core: Core) -> None:

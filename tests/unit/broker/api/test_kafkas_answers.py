@@ -76,6 +76,24 @@ def test_a_base_offset_of_the_clients_is_refused(core: Core) -> None:
     assert produced(core.produce("t", bytes(moved))).error == ErrorCode.INVALID_RECORD
 
 
+def test_where_the_log_starts_is_told_by_a_log_that_refuses(core: Core) -> None:
+    gap = batch("a", producer_id=5, producer_epoch=0, base_sequence=0)
+    core.produce("t", gap)
+    late = batch("a", producer_id=5, producer_epoch=0, base_sequence=7)
+    answer = produced(core.produce("t", late))
+    assert answer.error == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert answer.log_start_offset == 0
+
+
+def test_where_the_log_starts_is_not_told_of_what_never_reaches_it(core: Core) -> None:
+    whole = batch("a")
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
+    for bad in (damaged, whole[:-1], whole[:16] + b"\1" + whole[17:]):
+        answer = produced(core.produce("t", bad))
+        assert answer.error in {ErrorCode.CORRUPT_MESSAGE, ErrorCode.INVALID_RECORD}
+        assert answer.log_start_offset == -1
+
+
 def test_a_topic_asked_for_twice_is_told_once(core: Core) -> None:
     ask = MetadataRequest([MetadataRequestTopic("t"), MetadataRequestTopic("t")])
     frame = core.send(ApiKey.METADATA, 12, write_metadata_request(12, ask)).frame
