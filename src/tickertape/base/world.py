@@ -134,42 +134,54 @@ class OsDisk:
     """syncfs(2) on the file system that holds a folder, where that is known to be enough.
 
     Only ext4: there it writes all data, commits the journal and flushes the device's cache, which
-    fdatasync would do for each file (ext4_sync_fs). Not before Linux 5.8: until then syncfs
-    did not tell of writes that had failed. What others write there is synced with it.
+    fdatasync would do for each file (ext4_sync_fs). Not before Linux 5.17: until 5.8 syncfs did
+    not tell of writes that had failed, until 5.17 not of a journal that had. What others write
+    there is synced with it.
+
+    After one failure it is given up: the kernel tells a descriptor of a failed write once, and that
+    may have been one of a file which the next call is for.
     """
 
     def __init__(self, folder: str) -> None:
-        """``folder`` may not exist yet."""
-        self._folder = folder
-        self._fd: int | None = None
-        self._usable: bool | None = None
+        """``folder`` must exist, else this is of no use. What fails from now on is told."""
+        self._fd = _opened_for_syncfs(folder)
 
     def sync(self) -> bool:
         """See base.ports.Disk. A failure is False too: fdatasync will tell whose bytes are lost."""
-        if self._usable is None:
-            self._usable = self._open()
-        if not self._usable:
+        if self._fd is None:
             return False
-        import ctypes  # noqa: PLC0415  # most brokers never have so many dirty files
+        # Of a file system that became read-only, say by an error of its journal, syncfs says 0.
+        if _syncfs(self._fd) and not os.fstatvfs(self._fd).f_flag & os.ST_RDONLY:
+            return True
+        self._close()
+        return False
 
-        return bool(ctypes.CDLL(None).syncfs(self._fd) == 0)
-
-    def _open(self) -> bool:
-        """The descriptor must live on: the kernel tells it of failures since its last call."""
-        try:
-            if not _tells_of_failures() or _kind_of_file_system(self._folder) != "ext4":
-                return False
-            if _reaches_elsewhere(self._folder):
-                return False
-            self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except (OSError, ValueError):
-            return False
-        return True
+    def _close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
     def __del__(self) -> None:
         """Give the descriptor back."""
-        if self._fd is not None:
-            os.close(self._fd)
+        self._close()
+
+
+def _opened_for_syncfs(folder: str) -> int | None:
+    """The descriptor must live on: the kernel tells it of failures since its last call."""
+    try:
+        if not _tells_of_failures(os.uname()) or _kind_of_file_system(folder) != "ext4":
+            return None
+        if _reaches_elsewhere(folder):
+            return None
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
+
+
+def _syncfs(fd: int) -> bool:
+    import ctypes  # noqa: PLC0415  # most brokers never have so many dirty files
+
+    return bool(ctypes.CDLL(None).syncfs(fd) == 0)
 
 
 def _reaches_elsewhere(folder: str) -> bool:
@@ -183,10 +195,9 @@ def _reaches_elsewhere(folder: str) -> bool:
     return False
 
 
-def _tells_of_failures() -> bool:
-    system, _, release, *_ = os.uname()
-    major, minor = release.split(".")[:2]
-    return system == "Linux" and (int(major), int(minor)) >= (5, 8)
+def _tells_of_failures(machine: os.uname_result) -> bool:
+    major, minor = machine.release.split(".")[:2]
+    return machine.sysname == "Linux" and (int(major), int(minor)) >= (5, 17)
 
 
 def _kind_of_file_system(folder: str) -> str:

@@ -17,6 +17,7 @@ Records of aborted transactions go at once; nothing above the last stable offset
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, zip_longest
+from operator import lt
 from typing import Final, NamedTuple
 
 from tickertape.base.errors import StorageError
@@ -274,7 +275,16 @@ def _decoded(
                 records = read_records(stored, 0, header, bytes_max=_DECODED_BYTES_MAX)
             except DecodeError:
                 records = None  # a producer's nonsense in an intact batch is not ours to drop
+            if records is not None and not _in_place(header, records):
+                records = None  # as above; nor does it say what is newer than other records
         yield batch, header, records
+
+
+def _in_place(header: BatchHeader, records: Sequence[Record]) -> bool:
+    """Whether each record has an offset of its batch, in order."""
+    offsets = [record.offset for record in records]
+    bounded = [header.base_offset - 1, *offsets, header.next_offset]
+    return all(map(lt, bounded, bounded[1:]))
 
 
 def _rewritten(header: BatchHeader, records: Sequence[Record]) -> bytes:

@@ -4,7 +4,8 @@ The answers are Kafka's (LogValidator, ProduceRequest.validateRecords). Bodies s
 where a record could be at fault: on a compacted topic, where each needs a key; where
 message.timestamp.before.max.ms is set; and where the header's largest timestamp is too far ahead.
 Reading them takes about 2 us per record. The header's largest timestamp is believed (Kafka reads
-every record of every batch).
+every record of every batch). Records that are read must also lie one after the other, as all
+clients number them (Kafka renumbers those of a compressed batch).
 """
 
 import struct
@@ -183,6 +184,9 @@ def refuse_records(
     try:
         records = iter_records(batch, 0, header, bytes_max=_DECODED_BYTES_MAX)
         for place, record in enumerate(records):
+            if record.offset != place:
+                message = f"record {place} of the batch has offset {record.offset}, want {place}"
+                return refused(ErrorCode.INVALID_RECORD, message)
             newest = max(newest, record.timestamp)
             if config.compacts and record.key is None:
                 _blame(faults, place, keyless)

@@ -17,6 +17,8 @@ from tickertape.log.config import LogConfig
 from tickertape.wire.error_codes import ErrorCode
 
 TRANSACTIONS = 6
+CHUNKS = 4  # one test each, so that a busy machine has time for it
+CALLS_MAX = 5_000
 NEVER = 1 << 30  # as a cut: no call is the billionth
 SETTINGS = BrokerSettings(
     offsets_topic_num_partitions=1,
@@ -96,21 +98,22 @@ class Life:
         assert committed(self.core, "t")[-1] == "9a"
 
 
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("v2", [False, True], ids=["v1", "v2"])
 @pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
 @pytest.mark.slow
-def test_every_cut(loss: Loss, v2: bool) -> None:  # noqa: FBT001  # a parameter
-    assert cut_everywhere(loss, step=1, v2=v2) > 200
+def test_every_cut(loss: Loss, v2: bool, chunk: int) -> None:  # noqa: FBT001  # a parameter
+    assert cut_everywhere(loss, range(1 + chunk, CALLS_MAX, CHUNKS), v2=v2) > 200
 
 
 @pytest.mark.parametrize("v2", [False, True], ids=["v1", "v2"])
 def test_some_cuts(v2: bool) -> None:  # noqa: FBT001  # a parameter
-    assert cut_everywhere(Loss.TORN, step=17, v2=v2) > 200
+    assert cut_everywhere(Loss.TORN, range(1, CALLS_MAX, 17), v2=v2) > 200
 
 
-def cut_everywhere(loss: Loss, step: int, *, v2: bool) -> int:
-    """How many calls the life has; cut at each ``step``-th of them."""
-    for nth in range(1, 5_000, step):
+def cut_everywhere(loss: Loss, cuts: range, *, v2: bool) -> int:
+    """The first of ``cuts`` that the life does not reach; cut at each before it."""
+    for nth in cuts:
         life = Life(Core(SETTINGS, FakeFileSystem(seed=nth)), v2)
         life.core.fs.cut_at(nth)
         try:

@@ -1,15 +1,19 @@
 """What compaction keeps, merges and drops, and what can come between its three steps."""
 
 import re
+import struct
 from dataclasses import replace
 
 import pytest
 from tests.log_kit import FOLDER, NOW, batches, keyed, new_log, open_log, produced, records, sync
 
+from tickertape.base.crc import crc32c
 from tickertape.base.errors import MisuseError
 from tickertape.base.fake_fs import FakeFileSystem
 from tickertape.log.config import LogConfig
 from tickertape.log.partition import PartitionLog
+from tickertape.wire.error_codes import ErrorCode
+from tickertape.wire.records import Record, write_batch
 
 CONFIG = LogConfig(
     cleanup_policy=frozenset({"compact"}),
@@ -241,3 +245,38 @@ def test_the_active_segment_of_a_compacted_log_ends_before_it_is_overdue() -> No
     log.append(produced(b"v", key=b"k"), NOW)
     assert not log.roll_if_due(NOW + 1_000)
     assert log.roll_if_due(NOW + 1_001)
+
+
+def misnumbered(key: bytes, *deltas: int) -> memoryview:
+    """A batch with a right CRC whose records claim to lie elsewhere in it."""
+    whole = [Record(delta, NOW, key, b"bad") for delta in deltas]
+    batch = bytearray(write_batch(whole, last_offset_delta=max(deltas)))
+    count = len(deltas)
+    struct.pack_into(">i", batch, 23, count - 1)  # last offset delta
+    struct.pack_into(">I", batch, 17, crc32c(bytes(batch[21:])))
+    return memoryview(batch)
+
+
+@pytest.mark.parametrize("deltas", [(900,), (0, 900)])
+def test_a_record_that_claims_a_later_place_outlives_no_newer_one(deltas: tuple[int, ...]) -> None:
+    """Taken while the topic was not compacted, when nobody looks into batches."""
+    _, log = new_log(replace(CONFIG, cleanup_policy=frozenset({"delete"})))
+    assert log.append(misnumbered(b"k0", *deltas), NOW).error is ErrorCode.NONE
+    for n in range(12):
+        log.append(keyed((b"k%d" % (n % 2), b"v%d" % n), timestamp=NOW + n), NOW)
+        sync(log)
+    log.append(keyed((b"k2", b"-" * 320)), NOW)  # a segment of its own: the others are sealed
+    sync(log)
+    end = log.end_offset
+    log.configure(CONFIG)
+    assert log.compact(NOW) is not None
+    kept = {record.key: record.value for record in records(log)}
+    assert kept == {b"k0": b"v10", b"k1": b"v11", b"k2": b"-" * 320}
+    assert log.end_offset == end
+
+
+def test_a_compacted_topic_takes_no_batch_whose_records_claim_other_places() -> None:
+    _, log = new_log(CONFIG)
+    result = log.append(misnumbered(b"k0", 9), NOW)
+    assert result.error is ErrorCode.INVALID_RECORD
+    assert result.message == "record 0 of the batch has offset 9, want 0"

@@ -85,6 +85,7 @@ class TicketRunner:
         self._disk: Final = disk
         self._disk_rests_until_ms = 0
         self._pool: ThreadPoolExecutor | None = None  # its threads stay: a start costs a sync
+        self._refused_threads = False
 
     def run(self, tickets: Sequence[SyncTicket]) -> list[str | None]:
         """Of each, why it was no successful sync; None if it was. One's failure is no other's."""
@@ -99,14 +100,31 @@ class TicketRunner:
         slow = sum(bool(ticket.writes) or do is _run for ticket in tickets)
         if slow < _SHARED_MIN:
             return list(map(do, tickets))
+        if self._pool is None and not self._refused_threads:
+            self._start_threads()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREADS, "tape-sync")
+            return list(map(do, tickets))
         shares = [tickets[first::_THREADS] for first in range(min(_THREADS, len(tickets)))]
         outcomes: list[str | None] = [None] * len(tickets)
         found = self._pool.map(lambda share: list(map(do, share)), shares)
         for first, share in enumerate(found):
             outcomes[first::_THREADS] = share
         return outcomes
+
+    def _start_threads(self) -> None:
+        """All of them now, or none: a round must not find that there are no more."""
+        pool = ThreadPoolExecutor(_THREADS, "tape-sync")
+        together = threading.Barrier(_THREADS)
+        try:
+            for _ in range(_THREADS):
+                pool.submit(together.wait)
+        except RuntimeError as error:
+            self._refused_threads = True
+            together.abort()
+            pool.shutdown(cancel_futures=True)
+            LOG.warning("files are synced one after the other: %s", error)
+        else:
+            self._pool = pool
 
     def _sync_disk(self) -> bool:
         began_ms = self._now_ms()
@@ -171,9 +189,13 @@ class GroupCommit:
             self._settle(nothing_to_sync)
 
     def _sync(self, tickets: Round) -> Callable[[], None]:
-        """In the thread."""
+        """In the thread, which must live on whatever happens, or nobody is answered any more."""
         began = perf_counter()
-        reasons = self._runner.run([ticket for _, ticket in tickets])
+        reasons: list[str | None]
+        try:
+            reasons = self._runner.run([ticket for _, ticket in tickets])
+        except Exception as error:  # noqa: BLE001  # as in _outcome
+            reasons = [f"sync failed: {error!r}"] * len(tickets)
         took = perf_counter() - began
         return lambda: self._finish(tickets, reasons, took)
 

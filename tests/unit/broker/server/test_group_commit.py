@@ -1,12 +1,16 @@
 """Group commit over a real log on a fake disk: who is answered when, and what a failure does."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 
+from tickertape.base import world
 from tickertape.base.fake_fs import FakeFileSystem
 from tickertape.base.fakes import FakeClock
 from tickertape.base.ports import Disk, FileSystem
@@ -266,3 +270,73 @@ def test_the_disk_of_this_machine_says_whether_it_can_sync_everything(tmp_path: 
 def test_a_folder_with_parts_on_another_disk_is_not_synced_at_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to("/proc")
     assert not OsDisk(str(tmp_path)).sync()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_disk_that_failed_once_is_not_believed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, read_only: bool
+) -> None:
+    """The kernel tells of each failure once, and of a file system that it made read-only never."""
+    disk = OsDisk(str(tmp_path))
+    if not disk.sync():
+        pytest.skip("no ext4 here")
+    flags = os.ST_RDONLY if read_only else 0
+    with monkeypatch.context() as failing:
+        failing.setattr(world, "_syncfs", lambda _: read_only)
+        failing.setattr(os, "fstatvfs", lambda _: SimpleNamespace(f_flag=flags))
+        assert not disk.sync()
+    assert not disk.sync()
+
+
+@pytest.mark.parametrize(
+    ("release", "tells"),
+    [("5.8.0", False), ("5.16.9", False), ("5.17.0", True), ("6.1.0-18-amd64", True)],
+)
+def test_syncfs_is_believed_from_linux_5_17_on(
+    release: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, tells: bool
+) -> None:
+    if not OsDisk(str(tmp_path)).sync():
+        pytest.skip("no ext4 here")
+    machine = os.uname_result(("Linux", "node", release, "", "x86_64"))
+    monkeypatch.setattr(os, "uname", lambda: machine)
+    assert OsDisk(str(tmp_path)).sync() == tells
+
+
+@pytest.mark.parametrize("free", [0, 5])
+def test_where_too_few_threads_can_be_had_the_files_are_synced_one_after_the_other(
+    free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = FakeFileSystem()
+    _, tickets = many(fs, 20)
+    runner = TicketRunner(FakeClock(), None)
+    start = threading.Thread.start
+    left = iter(range(free))
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert runner.run(tickets()) == [None] * 20
+    runner.close()
+    assert reopened(fs, 20) == [1] * 20
+
+
+class BrokenDisk:
+    """A bug of ours."""
+
+    def sync(self) -> bool:
+        raise OSError("what is this?")
+
+
+def test_an_error_that_nobody_expects_fails_the_round_and_not_the_thread() -> None:
+    async def scenario(logs: Logs, commits: GroupCommit, finished: asyncio.Event) -> None:
+        for log in logs.all:
+            append(log)
+        commits.begin()
+        await finished.wait()
+        assert not commits.is_running
+        assert [log.failed is None for log in logs.all] == [False] * 20
+
+    play(scenario, FakeFileSystem(), 20, disk=BrokenDisk())
