@@ -88,12 +88,16 @@ def _recover(directory: Path) -> list[dict[str, Any]]:
     )
     from tickertape.broker.state.broker import Broker  # noqa: PLC0415  # as above
     from tickertape.broker.state.settings import BrokerSettings  # noqa: PLC0415  # as above
+    from tickertape.log.config import FOREVER_MS, LogConfig  # noqa: PLC0415  # as above
     from tickertape.log.data_dir import read_meta_properties, take_clean_mark  # noqa: PLC0415
 
     fs, data_dir = OsFileSystem(), str(directory)
     meta = read_meta_properties(fs, data_dir)
     take_clean_mark(fs, data_dir)
-    settings = BrokerSettings(node_id=meta.node_id if meta is not None else 1)
+    settings = BrokerSettings(
+        node_id=meta.node_id if meta is not None else 1,
+        log=LogConfig(producer_id_expiration_ms=FOREVER_MS),  # the broker knows who is forgotten
+    )
     core = Broker(
         fs=fs,
         clock=SystemClock(),

@@ -132,6 +132,9 @@ class PartitionCheck:
             if name.endswith(_LEFTOVERS):
                 text = "left over from an interrupted write: the next start removes it"
                 yield Problem("leftover", self._path(name), text, is_remark=True)
+            elif name == names.SYNC_FAILED:
+                text = "the disk may lack what can be read: the next start writes it again"
+                yield Problem("sync", self._path(name), text, is_remark=True)
             elif name not in _WHOLE and not self._belongs(name, logs):
                 yield Problem("orphan", self._path(name), "belongs to no segment of this log")
 
@@ -260,11 +263,9 @@ class PartitionCheck:
             producer_id = header.producer_id
             transactions = self.contents.transactions
             transactions.end(producer_id, header.last_offset, committed=marker.committed)
-            epoch, last = self._producers.get(producer_id, (-1, -1))
-            if header.producer_epoch > epoch:
+            known = self._producers.get(producer_id)  # if not, its data may be gone: any may follow
+            if known is not None and header.producer_epoch > known[0]:
                 self._producers[producer_id] = (header.producer_epoch, -1)
-            elif last >= 0:
-                self._producers[producer_id] = (epoch, last)
 
     def _sequence(self, path: str, where: str, one: Batch) -> Found:
         header = one.header

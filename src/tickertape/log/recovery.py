@@ -117,7 +117,9 @@ class _Loader:
         end = self._trusted(bases) if bases and clean and not self._doubted else None
         recovering = bool(bases) and end is None
         if recovering:
-            end = self._recovered(bases, point)
+            # Only compaction leaves gaps between offsets, and only below the recovery point.
+            gaps = self._config.compacts or names.CLEANED_OFFSETS in listed
+            end = self._recovered(bases, point, strict=point is not None or not gaps)
         if end is None or end < (log_start or 0):
             end = log_start or 0
             self._start_anew(end)
@@ -217,13 +219,11 @@ class _Loader:
         segment.reindex(self._config.index_interval_bytes)
         return segment
 
-    def _recovered(self, bases: list[int], point: int | None) -> int:
+    def _recovered(self, bases: list[int], point: int | None, *, strict: bool) -> int:
         """Check everything from the recovery point on; cut what is torn. The end offset."""
         first = max((n for n, base in enumerate(bases) if base <= (point or 0)), default=0)
         for base in bases[:first]:
             self._segments.append(self._open_segment(base))
-        # Only compaction leaves gaps between offsets, and only below the recovery point.
-        strict = point is not None or not self._config.compacts
         expected = bases[first]
         for number, base in enumerate(bases[first:], first):
             if strict and base != expected and not self._cut_reason:

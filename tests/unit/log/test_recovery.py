@@ -1,5 +1,6 @@
 """Opening a log: what is trusted, what is checked, what is cut and what is said about it."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -336,6 +337,23 @@ def test_damaged_checkpoints_are_ignored_and_named() -> None:
         "recovery-point-offset-checkpoint",
     ]
     assert (report.bytes_scanned, report.leader_epoch) == (log.size, 1)
+
+
+def test_a_log_that_was_once_compacted_keeps_what_follows_its_gaps() -> None:
+    """Also where its recovery point is lost and it is not compacted any more."""
+    config = replace(SMALL, cleanup_policy=frozenset({"compact"}), min_cleanable_dirty_ratio=0.0)
+    fs, log = new_log(config)
+    for n in range(12):
+        assert log.append(produced(b"v%d" % n, key=b"the same"), NOW).error == 0
+        sync(log)
+    assert log.compact(NOW) is not None
+    sync(log)
+    before = values(log)
+    assert 0 not in before
+    fs.write_atomic(f"{FOLDER}/recovery-point-offset-checkpoint", b"nonsense")
+    log, report = open_log(fs, SMALL)
+    assert (report.end_offset, report.bytes_cut) == (12, 0)
+    assert values(log) == before
 
 
 def test_a_log_start_beyond_what_is_left_starts_anew_there() -> None:
