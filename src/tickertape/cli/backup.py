@@ -2,14 +2,16 @@
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import click
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock, SystemRng
+from tickertape.cli.kafka_flags import Aliased
 from tickertape.cli.run_report import advice, finding_line, named_only
 from tickertape.config.client_security import to_librdkafka
 from tickertape.config.properties import last_wins, read_properties
@@ -20,6 +22,7 @@ from tickertape.objects.open import open_store
 from tickertape.objects.store import ObjectStore
 
 _CHECK_FAILED: Final = 3
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @click.group(short_help="Prove what the backup in the bucket holds.")
@@ -27,12 +30,27 @@ def backup() -> None:
     """The backup in the bucket: prove what it holds."""
 
 
+def bucket_options(command: Decorated) -> Decorated:
+    """Where the backup is, and whose: ``lake``, ``connector``, ``topics_dir``."""
+    for option in (
+        click.option("--topics-dir", default="topics", show_default=True),
+        click.option("--connector", help="Only what this connector's manifests say. [all]"),
+        click.option(
+            "--lake",
+            cls=Aliased,
+            aliases=("--store",),
+            required=True,
+            help="file:///folder, s3://bucket[/prefix] or a path.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @backup.command(name="verify", short_help="Every offset is there exactly once, unaltered.")
 @click.option("-t", "--topic", required=True)
-@click.option("--lake", required=True, help="file:///folder, s3://bucket[/prefix] or a path.")
+@bucket_options
 @click.option("-b", "--bootstrap-server", help="Also compare with the topic, where it has records.")
-@click.option("--connector", help="Only what this connector's manifests say. [all]")
-@click.option("--topics-dir", default="topics", show_default=True)
 @click.option(
     "--names-only",
     is_flag=True,
@@ -57,7 +75,7 @@ def verify_command(**given: Any) -> int:  # noqa: ANN401  # click hands over its
     manifest (another connector's) then want --names-only. Exit code 3 if offsets are missing or
     doubled, or objects altered, unproven or foreign.
     """
-    _check_folder(given["lake"])
+    check_folder(given["lake"])
     store = open_store(given["lake"], rng=SystemRng(), sleep=threading.Event().wait)
     report = _verified(store, given)
     document = {**report.to_json(), "advice": advice(report)}
@@ -65,7 +83,7 @@ def verify_command(**given: Any) -> int:  # noqa: ANN401  # click hands over its
     return 0 if report.verified else _CHECK_FAILED
 
 
-def _check_folder(lake: str) -> None:
+def check_folder(lake: str) -> None:
     """A folder that does not exist holds nothing, and is most likely a typing error."""
     url = urlsplit(lake)
     if url.scheme in {"", "file"}:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -152,10 +153,12 @@ class Cluster:
         (future,) = self._admin.incremental_alter_configs([resource]).values()
         _settled(f"{kind} {name}", future)
 
-    def offsets(self, places: Iterable[Place], at_time: str | int) -> dict[Place, int]:
+    def offsets(
+        self, places: Iterable[Place], at_time: str | int, *, committed: bool = False
+    ) -> dict[Place, int]:
         """Of each partition: "earliest", "latest", "max_timestamp", or the first at or after ms.
 
-        -1 where there is no such record.
+        -1 where there is no such record. ``committed``: latest is the last stable offset.
         """
         specs = _kafka.OffsetSpec
         if isinstance(at_time, int):
@@ -165,11 +168,29 @@ class Cluster:
         asked = {TopicPartition(topic, index): spec for topic, index in places}
         if not asked:
             return {}
-        futures = self._admin.list_offsets(asked, request_timeout=_PATIENCE_S)
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        futures = self._admin.list_offsets(
+            asked, isolation_level=level, request_timeout=_PATIENCE_S
+        )
         return {
             (at.topic, at.partition): _settled(f"{at.topic}-{at.partition}", future).offset
             for at, future in futures.items()
         }
+
+    def delete_records(self, before: Mapping[Place, int]) -> dict[Place, int | ClusterError]:
+        """Delete the records before an offset: each partition's new first offset, or why not."""
+        places = [TopicPartition(*place, offset) for place, offset in before.items()]
+        if not places:
+            return {}
+        outcomes: dict[Place, int | ClusterError] = {}
+        for at, future in self._admin.delete_records(places).items():
+            try:
+                deleted = _settled(f"{at.topic}-{at.partition}", future)
+            except ClusterError as error:
+                outcomes[at.topic, at.partition] = error
+            else:
+                outcomes[at.topic, at.partition] = deleted.low_watermark
+        return outcomes
 
     # -- groups ------------------------------------------------------------------------------
 

@@ -109,13 +109,13 @@ def duration_ms(text: str) -> int:
     return round(sum(float(number) * _MS[name] for name, number in parts.items()))
 
 
-def datetime_ms(text: str) -> int:
+def datetime_ms(text: str, flag: str = "--to-datetime") -> int:
     """``YYYY-MM-DDTHH:mm:SS.sss`` with an optional offset, else UTC, in ms since 1970."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.UsageError(
-            f"--to-datetime {text!r}: want YYYY-MM-DDTHH:mm:SS.sss, perhaps with +hh:mm or Z"
+            f"{flag} {text!r}: want YYYY-MM-DDTHH:mm:SS.sss, perhaps with +hh:mm or Z"
         ) from error
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)

@@ -153,6 +153,11 @@ def named_only(report: Report) -> list[str]:
     ]
 
 
+def advice_on(kind: Kind) -> str:
+    """What a reader can do about a finding of this kind."""
+    return dict(_ADVICE)[kind]
+
+
 def advice(report: Report) -> list[str]:
     """What a reader can do about the findings, a line for each kind."""
     found = {finding.kind for finding in report.findings}

@@ -1,4 +1,4 @@
-"""``tape topic``: list, describe, create, alter and delete topics, and show their offsets."""
+"""``tape topic``: list, describe, create, alter, purge and delete topics; show their offsets."""
 
 from typing import Any, Final
 
@@ -6,6 +6,7 @@ import click
 
 from tickertape.cli.cluster import Cluster, ClusterError, client_options
 from tickertape.cli.kafka_flags import bootstrap_option, pairs, topic_option
+from tickertape.cli.purge import purge
 from tickertape.cli.tables import output_option, show
 
 _TIMES: Final = {
@@ -20,7 +21,10 @@ _TIMES: Final = {
 
 @click.group()
 def topic() -> None:
-    """List, describe, create, alter, delete topics; show offsets."""
+    """Topics: list, create, alter, purge, delete; show offsets."""
+
+
+topic.add_command(purge)
 
 
 @topic.command("list")

@@ -70,6 +70,8 @@ class PartitionReport:
     compared: int
     gaps: tuple[Gap, ...]
     by_name: int = 0  # objects that neither a manifest nor the topic proves
+    confirmed: tuple[Run, ...] = ()  # of objects that the topic alone proves
+    committed: int | None = None  # below it the connectors' groups are done, if that is known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Report:
     partitions: list[PartitionReport] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    topic_ids: frozenset[str] = frozenset()  # as the manifests say; "" where one does not
 
     @property
     def verified(self) -> bool:
@@ -159,12 +162,17 @@ def verify(
     ``names_only``: objects that another connector left are proven enough by names and lines.
     """
     inventory = take_inventory(store, topic, connector=connector, topics_dir=topics_dir)
-    report = Report(topic=topic, lake=store.url, findings=list(inventory.findings))
+    report = Report(
+        topic=topic,
+        lake=store.url,
+        findings=list(inventory.findings),
+        topic_ids=frozenset(m.topic_id for chain in inventory.manifests.values() for m in chain),
+    )
     if not inventory.holdings and not inventory.manifests:
         report.notes.append(f"the bucket holds nothing of topic {topic}")
         return report
     if witness is not None:
-        witness = _same_topic(witness, inventory, report)
+        witness = _same_topic(witness, report)
     proven = any(holding.entry is not None for holding in inventory.holdings)
     if witness is None and proven:
         report.notes.append(
@@ -178,10 +186,10 @@ def verify(
     return report
 
 
-def _same_topic(witness: Witness, inventory: Inventory, report: Report) -> Witness | None:
+def _same_topic(witness: Witness, report: Report) -> Witness | None:
     """The witness, unless the topic of today is another than the one that was backed up."""
     here = witness.identity()
-    ids = {m.topic_id for manifests in inventory.manifests.values() for m in manifests} - {""}
+    ids = report.topic_ids - {""}
     if len(ids) > 1:
         reason = f"flushes of {len(ids)} topics of this name: it was deleted and created again"
         report.findings.append(Finding(kind="altered", partition=None, runs=(), reason=reason))
@@ -253,6 +261,10 @@ def _judge(
         compared=answer.compared,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.first)),
         by_name=len(named),
+        confirmed=tuple(
+            merged(run for h in scope.holdings if h.key in answer.confirmed for run in h.runs)
+        ),
+        committed=end,
     )
 
 

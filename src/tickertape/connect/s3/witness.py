@@ -71,6 +71,12 @@ class TopicWitness:
         """Log start offset and high watermark."""
         return self._readers.uncommitted.bounds(self._topic, partition)
 
+    def first_record(self, partition: int, first: int, end: int) -> int:
+        """The first offset from ``first`` on with a committed record; ``end`` if there is none."""
+        for records in self._readers.committed.read(self._topic, partition, first, end):
+            return records[0].offset() or 0
+        return end
+
     def expected_end(self, partition: int, connectors: Sequence[str]) -> int | None:
         """The highest offset committed by a connector's own group, ``connect-<name>``."""
         for connector in connectors:
