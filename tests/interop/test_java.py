@@ -1,9 +1,9 @@
 """The Java client, from 2.8 to the newest, on either broker."""
 
-import socket
 import subprocess
 
 import pytest
+from tests.interop.epochs import V1_EPOCH, V2_EPOCH, epoch_of
 from tests.interop.harness import (
     HERE,
     Broker,
@@ -13,9 +13,6 @@ from tests.interop.harness import (
     run_client,
     unique,
 )
-
-from tickertape.client.brokers import Brokers
-from tickertape.client.transactions import TransactionAdmin
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -87,16 +84,6 @@ def test_transactions(target: Broker, jars: str) -> None:
     documents = client(jars, target, "transactions", topic, name)
     assert documents == [{"records": 201, "committed": 2}]
     assert epoch_of(target, name) == (V2_EPOCH if jars == "apache" else V1_EPOCH)
-
-
-V1_EPOCH = 2  # two owners, one fence
-V2_EPOCH = V1_EPOCH + 5  # and each end of a transaction
-
-
-def epoch_of(target: Broker, name: str) -> int:
-    address = ("127.0.0.1", target.port)
-    with Brokers(target.bootstrap, lambda _: socket.create_connection(address)) as brokers:
-        return TransactionAdmin(brokers).described(name).producer_epoch
 
 
 def test_an_older_data_folder_stays_at_v1_until_it_is_upgraded(own_broker: Tickertape) -> None:

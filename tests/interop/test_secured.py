@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # kafka-python, of its own doing
     from kafka import KafkaConsumer, KafkaProducer
 from tests.interop.harness import (
+    HERE,
     PATIENCE_S,
     Tickertape,
     cached,
@@ -286,6 +287,29 @@ def test_tape_with_a_java_properties_file(secured: Secured, tmp_path: Path) -> N
 
 @pytest.mark.real
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("jars", "command", "said"),
+    [
+        pytest.param("apache", "round", {"records": 5001}, id="4.3"),
+        pytest.param("apache", "transactions", {"records": 201, "committed": 2}, id="4.3-txn"),
+        pytest.param("clients-2.8", "round", {"records": 5001}, id="2.8"),
+    ],
+)
+def test_java(
+    secured: Secured, tmp_path: Path, jars: str, command: str, said: dict[str, object]
+) -> None:
+    """Producers and consumers over TLS, known by SCRAM."""
+    config = _java_properties(secured, tmp_path, "admin")
+    topic = create_topic(secured.broker.bootstrap, unique("java"))
+    program = [f"-Dclient.properties={config}", str(HERE / "java" / "Client.java")]
+    more = [unique("tx")] if command == "transactions" else []
+    address = secured.broker.listeners["SASL_SSL"]
+    done = run_client([*java(jars), *program, command, address, topic, *more], seconds=200)
+    assert done[-1] == said
+
+
+@pytest.mark.real
+@pytest.mark.timeout(240)
 def test_kafkas_own_tools(secured: Secured, tmp_path: Path) -> None:
     """kafka-configs makes a user, kafka-acls grants rights, the console client uses them."""
     config = str(_java_properties(secured, tmp_path, "admin"))
@@ -319,6 +343,11 @@ def test_kafkas_own_tools(secured: Secured, tmp_path: Path) -> None:
     assert "principal=User:dave, host=*, operation=DESCRIBE" in listed
     run(acls, "--remove", "--force", "--topic", topic)
     assert "User:dave" not in run(acls, "--list", "--topic", topic)
+    run(configs, "--alter", *dave, "--delete-config", "producer_byte_rate")
+    run(configs, "--alter", *dave, "--delete-config", "SCRAM-SHA-256")
+    shown = run(configs, "--describe", *dave)
+    assert "producer_byte_rate" not in shown
+    assert "SCRAM-SHA-256" not in shown
 
 
 @pytest.mark.parametrize(

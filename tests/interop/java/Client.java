@@ -1,9 +1,15 @@
-// A client program for the interop tests: `java -cp jars Client.java COMMAND BOOTSTRAP ARGUMENT...`.
+// A client program for the interop tests: `java -cp jars Client.java COMMAND BOOTSTRAP ARGUMENT...`;
+// with `-Dclient.properties=FILE` every client has the settings of that file, too.
 // Prints one JSON document a line on standard output; any failure is an exception, hence exit code 1.
 // One source for every kafka-clients version from 2.8 to 4.x, so it keeps to what all of them have.
 
+import java.io.IOException;
+import java.io.Reader;
+import java.io.UncheckedIOException;
 import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -323,15 +329,27 @@ public class Client {
 
     // -- parts -------------------------------------------------------------------------------
 
-    static Properties common(String bootstrap) {
+    static Properties given() {
         Properties settings = new Properties();
+        String file = System.getProperty("client.properties");
+        if (file == null) return settings;
+        try (Reader reader = Files.newBufferedReader(Path.of(file))) {
+            settings.load(reader);
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        }
+        return settings;
+    }
+
+    static Properties common(String bootstrap) {
+        Properties settings = given();
         settings.put("bootstrap.servers", bootstrap);
         settings.put("default.api.timeout.ms", 60_000);
         return settings;
     }
 
     static KafkaProducer<byte[], byte[]> producer(String bootstrap, Map<String, Object> more) {
-        Properties settings = new Properties();
+        Properties settings = given();
         settings.put("bootstrap.servers", bootstrap);
         settings.put("acks", "all");
         settings.put("enable.idempotence", true); // the default since 3.0, not in 2.8
