@@ -1,15 +1,16 @@
 """SCRAM (RFC 5802) on the server's side: credentials without passwords, and the exchange.
 
 A credential is salted and iterated; from it nobody gets the password back, nor can log in. A user
-who is not known gets a salt and an iteration count of their own, always the same, and fails where
-a bad password fails: nobody learns who exists. Comparisons take constant time.
+who is not known gets a salt and an iteration count of their own, always the same, like those of the
+users that there are, and fails where a bad password fails: nobody learns who exists. Comparisons
+take constant time.
 """
 
 import hashlib
 import hmac
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ ITERATIONS_MIN: Final = 4096
 ITERATIONS_MAX: Final = 16_384
 """Kafka's bounds (ScramMechanism)."""
 
+_TEXT: Final = b"0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST: Final = re.compile(
     r"([ny],(?:a=([^,]*))?,)((?:m=[^,]*,)?n=([^,]+),r=([\x21-\x2b\x2d-\x7e]+)((?:,[a-z]+=[^,]*)*))"
 )
@@ -72,11 +74,39 @@ def credential_of(mechanism: Mechanism, salted: bytes, salt: bytes, iterations: 
     return Credential(salt, stored_key, _hmac(mechanism, salted, b"Server Key"), iterations)
 
 
-def nobodys_credential(mechanism: Mechanism, name: str, secret: bytes) -> Credential:
-    """For a name that nobody has: no password fits it, and it looks like any other."""
-    salt = _hmac(mechanism, secret, name.encode())[:20]
+class Look(NamedTuple):
+    """What a client sees of a credential before it has proven anything.
+
+    ``first``: with which letter a salt begins that is digits and small letters, as Java's clients
+    make them; empty if it is any bytes.
+    """
+
+    iterations: int
+    size: int
+    first: bytes
+
+
+USUAL_LOOKS: Final = (Look(ITERATIONS_MIN, 20, b""),)
+"""Those of ``tape broker add-user``."""
+
+
+def look_of(credential: Credential) -> Look:
+    """What those of users look like, those of nobody must look like."""
+    salt = credential.salt
+    return Look(credential.iterations, len(salt), b"" if set(salt) - set(_TEXT) else salt[:1])
+
+
+def nobodys_credential(
+    mechanism: Mechanism, name: str, secret: bytes, looks: Sequence[Look] = USUAL_LOOKS
+) -> Credential:
+    """For a name that nobody has: no password fits it, and it has one of the ``looks``."""
+    number = int.from_bytes(_hmac(mechanism, secret, b"look " + name.encode()))
+    look = looks[number % len(looks)]
+    salt = hashlib.shake_256(secret + name.encode()).digest(look.size)
+    if look.first:
+        salt = look.first + bytes(_TEXT[byte % len(_TEXT)] for byte in salt[1:])
     key = _hmac(mechanism, secret, b"no key " + name.encode())
-    return Credential(salt, key, key, ITERATIONS_MIN)
+    return Credential(salt, key, key, look.iterations)
 
 
 class ScramExchange:

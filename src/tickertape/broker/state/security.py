@@ -7,7 +7,7 @@ survives a crash, never a mixture. The file holds no password.
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final
 
@@ -17,8 +17,11 @@ from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Res
 from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.scram import (
     MECHANISMS,
+    USUAL_LOOKS,
     Credential,
+    Look,
     Mechanism,
+    look_of,
     nobodys_credential,
 )
 
@@ -41,6 +44,7 @@ class Security:
         self._fs = fs
         self._path = f"{data_dir}/{FILE_NAME}"
         self._rng = rng
+        self._looks: dict[Mechanism, Sequence[Look]] = {}  # of the credentials, each once
         self._secret = b""  # makes up salts for users that there are not
         self._authorizer: Authorizer | None = None
 
@@ -54,7 +58,7 @@ class Security:
             if document["version"] != _VERSION:
                 raise StorageError(f"{self._path}: version {document['version']}, want {_VERSION}")
             self._secret = _bytes(document["secret"])
-            self.credentials = dict(map(_read_credential, document["scram"]))
+            self._know(dict(map(_read_credential, document["scram"])))
             self.acls = dict.fromkeys(map(_read_acl, document["acls"]))
             self.quotas = dict(map(_read_quota, document["quotas"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -68,8 +72,9 @@ class Security:
 
     def credential(self, mechanism: Mechanism, name: str) -> Credential:
         """A user's, or one that nobody can tell from a user's and that no password fits."""
-        found = self.credentials.get((name, mechanism))
-        return found or nobodys_credential(mechanism, name, self._own_secret())
+        looks = self._looks.get(mechanism, USUAL_LOOKS)
+        alike = nobodys_credential(mechanism, name, self._own_secret(), looks)
+        return self.credentials.get((name, mechanism), alike)
 
     def change_credentials(
         self, upserts: Mapping[CredentialKey, Credential], deletions: Iterable[CredentialKey]
@@ -79,7 +84,7 @@ class Security:
         kept = {key: value for key, value in self.credentials.items() if key not in gone}
         kept.update(upserts)
         self._write(kept, self.acls, self.quotas)
-        self.credentials = kept
+        self._know(kept)
 
     def change_acls(self, added: Iterable[Acl], deleted: Iterable[Acl]) -> None:
         """Durably. StorageError: nothing has changed."""
@@ -97,6 +102,13 @@ class Security:
         kept = {entity: values for entity, values in kept.items() if values}
         self._write(self.credentials, self.acls, kept)
         self.quotas = kept
+
+    def _know(self, credentials: dict[CredentialKey, Credential]) -> None:
+        self.credentials = credentials
+        looks: dict[Mechanism, set[Look]] = {}
+        for (_, mechanism), credential in credentials.items():
+            looks.setdefault(mechanism, set()).add(look_of(credential))
+        self._looks = {mechanism: sorted(found) for mechanism, found in looks.items()}
 
     def _own_secret(self) -> bytes:
         if not self._secret:

@@ -120,6 +120,21 @@ def test_a_power_cut_leaves_the_old_or_the_new(fs: FakeFileSystem) -> None:
         assert loaded(fs).acls in (before, after)
 
 
+@pytest.mark.parametrize("salt", [b"1v5hk2m0q4z8x7c6b3n9a0s1d2", bytes(range(192, 256))])
+def test_who_is_nobody_looks_like_who_is_somebody(fs: FakeFileSystem, salt: bytes) -> None:
+    security = loaded(fs)
+    mechanism = Mechanism.SHA_512
+    somebody = credential_of(mechanism, b"salted", salt, 8192)
+    security.change_credentials({("alice", mechanism): somebody}, ())
+    nobodies = [security.credential(mechanism, f"user {number}") for number in range(50)]
+    assert {each.iterations for each in nobodies} == {8192}
+    assert {len(each.salt) for each in nobodies} == {len(salt)}
+    assert {each.salt.isalnum() for each in nobodies} == {salt.isalnum()}
+    assert len({each.salt for each in nobodies}) == 50
+    assert loaded(fs).credential(mechanism, "user 7") == nobodies[7]
+    assert security.credential(mechanism, "alice") == somebody
+
+
 @pytest.mark.parametrize("cut", range(0, len(GOLDEN) - 2, 37))
 def test_a_damaged_file_is_no_file_of_ours(fs: FakeFileSystem, cut: int) -> None:
     fs.write_atomic(f"{DATA_DIR}/{FILE_NAME}", GOLDEN[:cut])
