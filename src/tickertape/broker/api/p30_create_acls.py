@@ -53,7 +53,7 @@ def create_acls(broker: Broker, request: Request, call: Call) -> None:
         return
     outcomes = [_rule(creation) for creation in ask.creations]
     try:
-        broker.security.change_acls([acl for acl in outcomes if isinstance(acl, Acl)], ())
+        broker.change_acls([acl for acl in outcomes if isinstance(acl, Acl)], ())
     except StorageError as error:
         _refuse_all(call, request, ask, (ErrorCode.KAFKA_STORAGE_ERROR, str(error)))
         return

@@ -39,7 +39,7 @@ def delete_acls(broker: Broker, request: Request, call: Call) -> None:
     outcomes = [_meant(broker, wanted) for wanted in ask.filters]
     gone = [acl for meant in outcomes if not isinstance(meant, str) for acl in meant]
     try:
-        broker.security.change_acls((), gone)
+        broker.change_acls((), gone)
     except StorageError as error:
         _refuse_all(call, request, ask, (ErrorCode.KAFKA_STORAGE_ERROR, str(error)))
         return

@@ -3,23 +3,22 @@
 Behaviour. Joins (epoch 0), tells and is told what has changed, leaves (-1; -2 for a static member
 that will be back). The rules are in broker.state.consumer_group; what this changes is on disk
 before the answer. Fields are checked as Kafka does (INVALID_REQUEST, UNSUPPORTED_ASSIGNOR,
-INVALID_REGULAR_EXPRESSION). An empty classic group becomes one of this protocol; one with members:
-GROUP_ID_NOT_FOUND.
+INVALID_REGULAR_EXPRESSION). A pattern matches what the member may describe. An empty classic group
+becomes one of this protocol; one with members: GROUP_ID_NOT_FOUND.
 
 Versions. 1 subscription by regular expression, and the client makes its member id (KIP-1082).
 
 Deviations. A classic group with members is never taken over while they are there
 (group.consumer.migration.policy is disabled). Targets are computed with the heartbeat that needs
 them (group.consumer.assignment.interval.ms is 0), patterns are matched at once, and what they may
-contain is less than in RE2: broker.state.topic_patterns. They match topics that the member may not
-describe, too; it is assigned them by id, and may not read them. Racks are kept and not used, as by
-Kafka's own assignors since 4.0.
+contain is less than in RE2: broker.state.topic_patterns. Racks are kept and not used, as by Kafka's
+own assignors since 4.0.
 """
 
 from typing import Final
 
 from tickertape.broker.api.outcome import Request, answer
-from tickertape.broker.api.rights import denied_topics, may
+from tickertape.broker.api.rights import denied_topics, eyes, may
 from tickertape.broker.state.acl import Operation, Resource
 from tickertape.broker.state.assignors import Parts
 from tickertape.broker.state.broker import Broker
@@ -143,6 +142,7 @@ def _question(
         topic_regex=ask.subscribed_topic_regex,
         assignor=ask.server_assignor,
         owned=parts,
+        sees=eyes(broker, call),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from tickertape.broker.state.acl import CLUSTER_NAME, OPERATIONS_OF, Operation, Resource
 from tickertape.broker.state.broker import Broker
 from tickertape.broker.state.call import Call
+from tickertape.broker.state.consumer_group_types import Sees, sees_all
 from tickertape.wire.error_codes import ErrorCode
 
 _NONE_DENIED: Final[frozenset[str]] = frozenset()
@@ -65,6 +66,15 @@ def denied_topics(
         for name in names
         if name is not None and not may(broker, call, operation, Resource.TOPIC, name)
     )
+
+
+def eyes(broker: Broker, call: Call) -> Sees:
+    """Which topics the client may know of: for those who ask when the call is over."""
+    authorizer, session = broker.authorizer, call.session
+    if authorizer is None:
+        return sees_all
+    who, describe, topic = (session.principal, session.host), Operation.DESCRIBE, Resource.TOPIC
+    return lambda name: authorizer.allows(*who, describe, topic, name)
 
 
 def may_some(broker: Broker, call: Call, operation: Operation, resource: Resource) -> bool:

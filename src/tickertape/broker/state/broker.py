@@ -15,6 +15,7 @@ from typing import Final
 
 from tickertape.base.errors import StorageError
 from tickertape.base.ports import Clock, FileSystem, Rng, Workers
+from tickertape.broker.state.acl import Acl
 from tickertape.broker.state.alarms import Alarms
 from tickertape.broker.state.authorizer import Authorizer
 from tickertape.broker.state.consumer_groups import ConsumerGroups
@@ -201,6 +202,11 @@ class Broker:
         """The disk refused to take a producer's records."""
         self.durability.refused(partition, reason, self.clock.monotonic_ms())
         self.notice(f"{partition.topic}-{partition.index} takes no more records: {reason}")
+
+    def change_acls(self, added: Iterable[Acl], deleted: Iterable[Acl]) -> None:
+        """Durably. StorageError: nothing has changed."""
+        self.security.change_acls(added, deleted)
+        self.topics.changes += 1  # patterns may match others now
 
     def notice(self, line: str) -> None:
         """Keep a line for the operator; the oldest go when nobody takes them."""

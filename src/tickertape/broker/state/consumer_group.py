@@ -122,6 +122,7 @@ class ConsumerGroup:
         member, refusal = self._admit(ask)
         if member is None:
             return refusal
+        self._patterns.look_with(ask.sees)
         subscribed = self._update(member, ask)
         if self._look_at_topics() or subscribed:
             self.epoch += 1

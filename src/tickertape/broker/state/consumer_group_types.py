@@ -1,8 +1,9 @@
 """The words of the consumer group machine (KIP-848): states, members, questions and answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from tickertape.broker.state.assignors import NOTHING, Parts
@@ -96,6 +97,15 @@ class ConsumerMember:
         return self.assigned | self.revoking
 
 
+Sees: TypeAlias = Callable[[str], bool]
+"""Whether somebody may know of the topic of that name."""
+
+
+def sees_all(name: str) -> bool:
+    """Where no rights are asked for."""
+    return bool(name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeartbeatAsk:
     """One ConsumerGroupHeartbeat; None where nothing has changed since the last.
@@ -114,6 +124,7 @@ class HeartbeatAsk:
     topic_regex: str | None = None
     assignor: str | None = None
     owned: Parts | None = None
+    sees: Sees = field(default=sees_all, compare=False)
 
     @property
     def is_full(self) -> bool:

@@ -14,7 +14,7 @@ from re import _parser as parser  # type: ignore[attr-defined]  # no stubs; re.c
 from re import error as PatternError  # noqa: N812  # its name from Python 3.13 on
 from typing import Any, Final, TypeAlias
 
-from tickertape.broker.state.consumer_group_types import TopicView
+from tickertape.broker.state.consumer_group_types import Sees, TopicView, sees_all
 
 PATTERN_LENGTH_MAX: Final = 1_000
 _NODES_MAX: Final = 2_000
@@ -195,12 +195,23 @@ class Pattern:
 
 
 class TopicPatterns:
-    """What the patterns of a group match, computed again when the topics change."""
+    """What the patterns of a group match, computed again when the topics change.
+
+    They match what the member that asks may see. As in Kafka a pattern is matched once for all who
+    have it, with the eyes of the first that asks.
+    """
 
     def __init__(self, topics: TopicView) -> None:
         self._topics = topics
         self._seen = -1
+        self._sees: Sees | None = None  # nobody has asked since the start: everything
         self._matching: dict[str, frozenset[str]] = {}
+
+    def look_with(self, sees: Sees) -> None:
+        """From now on match what these eyes see; what has been matched with others is kept."""
+        if self._sees is None:
+            self._matching.clear()
+        self._sees = sees
 
     def keep(self, texts: Collection[str | None]) -> None:
         """Nobody asks for any others."""
@@ -214,6 +225,7 @@ class TopicPatterns:
         found = self._matching.get(text)
         if found is None:
             pattern = Pattern(text)
-            found = frozenset(filter(pattern.matches, self._topics.names()))
+            matching = filter(pattern.matches, self._topics.names())
+            found = frozenset(filter(self._sees or sees_all, matching))
             self._matching[text] = found
         return found

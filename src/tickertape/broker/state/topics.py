@@ -94,7 +94,7 @@ class TopicRegistry:
         self._by_id: dict[UUID, Topic] = {}
         self.retired = Traffic()  # of topics that have been deleted
         self._deleting: list[Topic] = []  # no longer exist, but their folders keep their names
-        self.changes = 0  # grows whenever a topic comes, goes or grows
+        self.changes = 0  # grows whenever a topic comes, goes or grows, or who may see it changes
         self._doomed: list[str] = []  # renamed folders whose bytes are still there
 
     # -- questions ---------------------------------------------------------------------------

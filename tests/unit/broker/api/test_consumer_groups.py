@@ -8,6 +8,7 @@ import pytest
 from tests.unit.broker.harness import Core, FakeCall
 
 from tickertape.base.fake_fs import Loss
+from tickertape.broker.state.acl import Acl, Operation, Pattern, Permission, Resource
 from tickertape.broker.state.consumer_group import ConsumerGroup
 from tickertape.broker.state.groups import Membership
 from tickertape.broker.state.settings import BrokerSettings
@@ -74,6 +75,10 @@ def core() -> Core:
     core = Core()
     core.create("t", 4)
     return core
+
+
+def allowed(resource: Resource, name: str, operation: Operation) -> Acl:
+    return Acl(resource, name, Pattern.LITERAL, "User:*", "*", operation, Permission.ALLOW)
 
 
 @dataclass
@@ -442,6 +447,25 @@ def test_topics_that_come_grow_and_go(core: Core) -> None:
     core.create("unread")
     member.beat()
     assert member.epoch == 5
+
+
+def test_a_pattern_shows_no_topic_that_the_member_may_not_describe() -> None:
+    core = Core(BrokerSettings(authorizer_class_name="StandardAuthorizer"))
+    core.broker.create_topic("t", 1, {})
+    core.broker.create_topic("tt", 2, {})
+    core.broker.change_acls([allowed(Resource.GROUP, GROUP, Operation.READ)], ())
+    member = Consumer(core, "a", topics=[], regex="t.*").join()
+    assert (member.error, member.owned) == (ErrorCode.NONE, [])
+    core.broker.change_acls([allowed(Resource.TOPIC, "tt", Operation.DESCRIBE)], ())
+    member.beat()
+    assert member.owned == [0, 1]
+    core.restart()
+    assert len(describe(core).members) == 1
+    member.beat(topic_partitions=[], rebalance_timeout_ms=REBALANCE_MS, subscribed_topic_regex=".*")
+    assert member.owned == [0, 1]
+    core.broker.change_acls((), list(core.broker.security.acls)[1:])
+    member.beat()
+    assert member.owned == []
 
 
 def test_subscription_by_pattern(core: Core) -> None:
