@@ -30,7 +30,13 @@ from tickertape.log.producer_snapshot import write_snapshot, write_window
 from tickertape.log.producer_state import Batch
 from tickertape.log.reading import base_offset, end_of_read, read_segments
 from tickertape.log.recovery import Loaded, RecoveryReport, load_log, parent_of
-from tickertape.log.results import AppendResult, ReadResult, SyncTicket, note_failed_sync
+from tickertape.log.results import (
+    AppendResult,
+    ReadResult,
+    SyncTicket,
+    note_failed_sync,
+    sync_files,
+)
 from tickertape.log.retention import segments_to_delete
 from tickertape.log.segment import Segment
 from tickertape.log.transactions import (
@@ -555,8 +561,7 @@ class PartitionLog:
         if self._active.size and (grown or not self._active.indexes_stored):
             if not self._active.seal():
                 raise StorageError(f"{self.folder}: the indexes cannot be written")
-            for file in self._active.files_to_sync():
-                file.sync()
+            sync_files(self._fs, self.folder, self._active.files_to_sync())
             self._folders.append(self.folder)
         ticket = self.begin_sync()
         if ticket is not None:

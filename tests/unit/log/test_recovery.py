@@ -164,6 +164,19 @@ def test_a_failed_sync_that_a_full_disk_lets_nobody_note_is_noted_at_the_close()
     assert len(values(open_log(fs, SMALL)[0])) == 3
 
 
+def test_a_sync_that_fails_in_the_close_is_noted() -> None:
+    fs, log = filled(2)
+    log.append(produced(b"x"), NOW)
+    fs.fail_always(frozenset({"sync"}))
+    with pytest.raises(StorageError):
+        log.close(clean=True)
+    fs.fail_always(frozenset())
+    fs.crash(Loss.NOTHING)
+    assert open_log(fs, SMALL)[1].end_offset == 3
+    fs.crash(Loss.ALL)
+    assert len(values(open_log(fs, SMALL)[0])) == 3
+
+
 @pytest.mark.parametrize("cut", [1, 9, 30, 69])
 def test_a_torn_tail_is_cut_and_reported(cut: int) -> None:
     fs, log = filled(3, LogConfig())
