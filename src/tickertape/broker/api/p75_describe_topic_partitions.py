@@ -58,15 +58,12 @@ def describe_topic_partitions(broker: Broker, request: Request, call: Call) -> N
             response.next_cursor = ResponseCursor(topic_name=name, partition_index=first)
             break
         topic = broker.topics.get(name)
-        if topic is None:
-            response.topics.append(_absent(name))
-            continue
-        described = _described(broker, topic, first, room)
+        described = _absent(name) if topic is None else _described(broker, topic, first, room)
         described.topic_authorized_operations = operations(broker, call, Resource.TOPIC, name)
         response.topics.append(described)
         room -= len(described.partitions)
         following = first + len(described.partitions)
-        if following < len(topic.partitions):
+        if topic is not None and following < len(topic.partitions):
             response.next_cursor = ResponseCursor(topic_name=name, partition_index=following)
             break
     response.topics += [

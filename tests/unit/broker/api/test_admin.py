@@ -382,6 +382,15 @@ def test_absent_topics_are_not_created(core: Core) -> None:
     assert core.broker.topics.get("nope") is None
 
 
+def test_what_may_be_done_is_told_of_absent_topics_too(core: Core) -> None:
+    ask = DescribeTopicPartitionsRequest(
+        topics=[TopicRequest(name="nope"), TopicRequest(name="t")], response_partition_limit=9
+    )
+    response = core.ask(ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, ask, DescribeTopicPartitionsResponse)
+    absent, present = response.topics
+    assert absent.topic_authorized_operations == present.topic_authorized_operations == 3576
+
+
 # -- DescribeProducers -----------------------------------------------------------------------
 
 
