@@ -125,8 +125,8 @@ def too_many(play: Player) -> None:
 def offsets(play: Player) -> None:
     """What members and strangers may commit, alone and in a transaction."""
     topic, group = topic_known(play, "members-offsets"), play.group("members-offsets")
-    nobody = Member(play, play.name("nobodys-group"))
     for version in (8, 9):
+        nobody = Member(play, play.name(f"nobodys-group.v{version}"))
         for note, who, epoch in (
             ("an epoch of nobody", "", 0),
             ("an epoch of a member", "who", 0),
