@@ -310,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
         sock = cast(socket.socket, transport.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if encrypted:
-            return TlsOutbox(transport, self._sent, self._lost)
+            return TlsOutbox(self._loop, transport, self._sent, self._lost)
         own = sock.dup()
         own.settimeout(0)
         return Outbox(self._loop, own, self._sent, self._lost)

@@ -13,20 +13,23 @@ from tickertape.base.errors import StorageError
 from tickertape.wire.parts import FileSlice, Part
 
 _CHUNK: Final = 256 * 1024  # read from a file, or joined, at a time
+_TURN_BYTES_MAX: Final = 8 * 1024 * 1024  # then the others get their turn
 _BUFFER: Final = 1024 * 1024  # in the transport, before it says stop
 
 
 class TlsOutbox:
     """See the module. ``on_sent`` is called whenever bytes have been given to the transport."""
 
-    __slots__ = ("_at", "_is_full", "_on_lost", "_on_sent", "_parts", "_transport", "held")
+    __slots__ = ("_at", "_is_full", "_loop", "_on_lost", "_on_sent", "_parts", "_transport", "held")
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
         on_sent: Callable[[], None],
         on_lost: Callable[[Exception], None],
     ) -> None:
+        self._loop = loop
         self._transport = transport
         transport.set_write_buffer_limits(_BUFFER)
         self._on_sent = on_sent
@@ -41,6 +44,10 @@ class TlsOutbox:
         """Everything has been encrypted and given away."""
         return not self._parts and not self._transport.get_write_buffer_size()
 
+    @property
+    def _may_write(self) -> bool:
+        return bool(self._parts) and not self._is_full and not self._transport.is_closing()
+
     def add(self, parts: Sequence[Part]) -> None:
         """Queue; ``flush`` sends."""
         for part in parts:
@@ -52,7 +59,10 @@ class TlsOutbox:
         """Write what the transport takes. Failures go to ``on_lost``, not to the caller."""
         sent = 0
         try:
-            while self._parts and not self._is_full and not self._transport.is_closing():
+            while self._may_write:
+                if sent >= _TURN_BYTES_MAX:
+                    self._loop.call_soon(self.flush)
+                    break
                 chunk = self._next_chunk()
                 sent += len(chunk)
                 self._transport.write(chunk)

@@ -14,6 +14,7 @@ from tickertape.base.fake_fs import FakeFileSystem
 from tickertape.base.ports import File
 from tickertape.base.world import OsFileSystem
 from tickertape.broker.server.outbox import Outbox
+from tickertape.broker.server.tls_outbox import TlsOutbox
 from tickertape.wire.parts import FileSlice, Part, part_bytes
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -122,3 +123,43 @@ def test_a_peer_that_is_gone_is_reported_once() -> None:
         return lost
 
     assert [type(error) for error in asyncio.run(scenario())] == [BrokenPipeError]
+
+
+class Insatiable(asyncio.Transport):
+    """Takes whatever it is given, as to a client that reads as fast as we encrypt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = bytearray()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.taken += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def test_a_fast_reader_under_tls_leaves_others_their_turn() -> None:
+    async def scenario() -> None:
+        transport, lost = Insatiable(), list[Exception]()
+        loop = asyncio.get_running_loop()
+        outbox = TlsOutbox(loop, transport, lambda: None, lost.append)
+        file = fake_file()
+        outbox.add([FileSlice(file, 0, len(CONTENT))] * 30)
+        outbox.flush()
+        first = len(transport.taken)
+        assert 0 < first <= 9 << 20
+        await asyncio.sleep(0)
+        assert len(transport.taken) == 2 * first, "its next turn"
+        while not outbox.is_empty:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0)
+        assert transport.taken == CONTENT * 30
+        assert not lost
+
+    asyncio.run(scenario())
