@@ -144,7 +144,9 @@ def test_a_damaged_backup_lets_nothing_go_but_what_is_before(
     refused = scene.purged("--before-offset", 90, "--yes", code=3)
     assert (column(refused, "outcome"), column(refused, "verified_to")) == (["refused"], [40])
     assert f"proven only before 40: {kind}: partition 0, offsets 40-79" in refused["stderr"]
-    assert "To do: " in refused["stderr"]
+    hint = "To do: ask the topic, too (--deep); "
+    assert (hint in refused["stderr"]) is (kind == "unproven"), "where it may help"
+    assert "nothing at all is deleted; --up-to-verified" in refused["stderr"]
     assert scene.bounds() == (0, 100)
     scene.purged("--before-offset", 90, "--dry-run", code=3)
     purged = scene.purged("--before-offset", 90, "--yes", "--up-to-verified")
@@ -178,6 +180,22 @@ def test_a_topic_that_was_created_again_keeps_its_records(target: Broker, tmp_pa
         assert "deleted and created again" in refused["stderr"]
         assert column(refused, "outcome") == ["refused"]
     assert scene.bounds() == (0, 100)
+
+
+def test_objects_in_no_manifest_go_if_the_topic_and_the_group_confirm_them(
+    target: Broker, tmp_path: Path
+) -> None:
+    """As the Java connector leaves a bucket: no manifests, and the group has committed."""
+    scene = stored(target, tmp_path)
+    for manifest in scene.files("_tickertape"):
+        manifest.unlink()
+    wish = ("--before-offset", 90, "--yes")
+    assert "unproven" in scene.purged(*wish, code=3)["stderr"]
+    (partition,) = scene.purged(*wish, "--deep", code=3)["partitions"]
+    assert partition["stop"]["reason"] == "unfinished", "nobody knows whose they are"
+    assert scene.bounds() == (0, 100)
+    assert column(scene.purged(*wish, "--deep", "--connector", scene.topic), "delete_to") == [90]
+    assert scene.bounds() == (90, 100)
 
 
 def test_what_the_cluster_refuses_is_told_by_partition(target: Broker, tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from tickertape.cli.resets import datetime_ms
 from tickertape.cli.run_report import advice_on, finding_line
 from tickertape.cli.tables import output_option, show, table
 from tickertape.connect.s3 import joda
-from tickertape.connect.s3.inventory import Kind
 from tickertape.connect.s3.purge import Plan, Reason, Standing, Step, Stop, make_plan
 from tickertape.connect.s3.verify import HARMLESS, Report, verify
 from tickertape.connect.s3.witness import TopicWitness
@@ -46,7 +45,7 @@ _WHY: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     "behind": (
         "the backup ends here",
-        "wait until the worker has stored more (tape worker start --once), or --up-to-verified",
+        "wait until the worker has stored more (tape worker start --once stores all there is)",
     ),
     "nothing": ("the backup holds nothing of this partition", "back it up first"),
     "unfinished": (
@@ -55,17 +54,12 @@ _WHY: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     "open": (
         "a transaction that is open ends what can be proven",
-        "tape txn hanging says whose it is; or --up-to-verified",
+        "tape txn hanging --all says whose it is",
     ),
     "stranger": (
         "the backup is not of this topic",
         "another --lake or --connector; nothing is deleted, whatever is asked for",
     ),
-}
-
-_FLAWS: Final[Mapping[Kind, str]] = {
-    "missing": "--deep tells whether the topic has records there, and takes it if not; ",
-    "unproven": "--deep compares these objects with the topic; ",
 }
 
 Selection = tuple[Literal["offset", "time", "proven"], int]
@@ -132,9 +126,12 @@ def purge(topic: str, output: str, **wish: Any) -> int:  # noqa: ANN401  # click
     with make_client(_witness_of(topic, wish["bootstrap"]), kafka) as witness:
         standings = _standings(cluster, topic, wish["partitions"], wanted)
         report = _verified(topic, wish, witness if wish["deep"] else None)
-        case = _Case(topic, report, make_plan(report, standings, witness))
+        case = _Case(topic, report, make_plan(report, standings, witness), wish["deep"])
         case.explain()
         if not case.may_go(up_to_verified=wish["up_to_verified"]):
+            if not case.plan.stranger:
+                hint = "--up-to-verified deletes as far as the proof reaches"
+                click.echo(f"tape: nothing at all is deleted; {hint}", err=True)
             case.show(output, dict.fromkeys(case.numbers, "refused"))
             return _REFUSED
         if wish["dry_run"]:
@@ -231,11 +228,12 @@ def _verified(topic: str, wish: Mapping[str, Any], witness: TopicWitness | None)
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A plan, and its grounds."""
+    """A plan, and its grounds. ``deep``: the topic's records are among them."""
 
     topic: str
     report: Report
     plan: Plan
+    deep: bool
 
     @property
     def numbers(self) -> list[int]:
@@ -260,7 +258,7 @@ class _Case:
         stops = [step for step in self.plan.steps if step.stop is not None]
         told = [step.stop.finding for step in stops if step.stop is not None]
         for step in stops:
-            line = f"{self.topic}-{step.partition}: {_explained(step)}"
+            line = f"{self.topic}-{step.partition}: {_explained(step, deep=self.deep)}"
             click.echo(f"tape: {line}", err=True)
         for finding in self.report.findings:
             mine = finding.partition is None or finding.partition in self.numbers
@@ -301,12 +299,14 @@ class _Case:
         ]  # fmt: skip
 
 
-def _explained(step: Step) -> str:
+def _explained(step: Step, *, deep: bool) -> str:
     stop = step.stop
     assert stop is not None
     if stop.finding is not None:
-        kind = stop.finding.kind
-        what, way_out = finding_line(stop.finding), _FLAWS.get(kind, "") + advice_on(kind)
+        finding = stop.finding
+        what, way_out = finding_line(finding), advice_on(finding.kind)
+        if not deep and (finding.kind == "unproven" or not finding.keys):
+            way_out = f"ask the topic, too (--deep); {way_out}"
     else:
         assert stop.reason != "flaw", stop
         what, way_out = _WHY[stop.reason]
