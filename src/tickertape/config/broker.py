@@ -113,6 +113,7 @@ _METRICS: Final = "metrics are read over HTTP, see tape.metrics.port"
 _NOT_SERVED: Final = "this broker serves TLS, SASL PLAIN and SCRAM only"
 _CLASSIC: Final = "this broker serves classic and consumer groups only"
 _AT_ONCE: Final = "targets are computed at once, and groups with members keep their protocol"
+_NO_CLASS: Final = "no Java class can be loaded"
 _QUOTA: Final = "quotas have Kafka's default windows, and no callbacks"
 _TIERED: Final = "this broker has no tiered storage"
 
@@ -217,9 +218,10 @@ _USED: Final = (
 _INERT: Final = {
     "add.partitions.to.txn.retry.backoff.max.ms": "one node asks nobody about transactions",
     "add.partitions.to.txn.retry.backoff.ms": "one node asks nobody about transactions",
+    "alter.config.policy.class.name": _NO_CLASS,
     "config.providers": "values are taken as they are",
     "cordoned.log.dirs": "there is one data folder",
-    "create.topic.policy.class.name": "no Java class can be loaded",
+    "create.topic.policy.class.name": _NO_CLASS,
     "delete.records.purgatory.purge.interval.requests": _FORGOTTEN,
     "early.start.listeners": _NO_QUORUM,
     "fetch.purgatory.purge.interval.requests": _FORGOTTEN,
@@ -314,7 +316,7 @@ PREFIXES: Final = {
     "remote.": _TIERED,
     "log.local.retention.": _TIERED,
     "quota.": _QUOTA,
-    "alter.": _QUOTA,
+    "alter.log.dirs.": _ONE_NODE,
     "client.quota.": _QUOTA,
     "delegation.token.": _NOT_SERVED,
     "password.encoder.": _NOT_SERVED,

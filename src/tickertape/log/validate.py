@@ -5,7 +5,8 @@ where a record could be at fault: on a compacted topic, where each needs a key; 
 message.timestamp.before.max.ms is set; and where the header's largest timestamp is too far ahead.
 Reading them takes about 2 us per record. The header's largest timestamp is believed (Kafka reads
 every record of every batch). Records that are read must also lie one after the other, as all
-clients number them (Kafka renumbers those of a compressed batch).
+clients number them (Kafka renumbers those of a compressed batch). A batch of more than 2^20 is not
+read: nothing else would be served for seconds. It is too large, which makes clients split it.
 """
 
 import struct
@@ -38,6 +39,7 @@ _TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
 _COMPRESSION_MAX: Final = 4
 _DECODED_BYTES_MAX: Final = 128 << 20
+_READ_MAX: Final = 1 << 20  # records
 _BLAMED_MAX: Final = 1_000  # records: an answer must stay small, whatever the batch holds
 _SHOWN_MAX: Final = 3
 _PLAIN: Final = frozenset(range(_COMPRESSION_MAX + 1))
@@ -180,6 +182,9 @@ def refuse_records(
     faults: list[tuple[int, str]] = []
     untimely = False
     header = read_batch_header(batch, 0)
+    if header.record_count > _READ_MAX:
+        message = f"batch of {header.record_count} records, want at most {_READ_MAX} here"
+        return refused(ErrorCode.MESSAGE_TOO_LARGE, message)
     newest = NO_TIMESTAMP
     try:
         records = iter_records(batch, 0, header, bytes_max=_DECODED_BYTES_MAX)

@@ -1,7 +1,10 @@
 """Which records of a batch are to blame, in Kafka's words (LogValidator)."""
 
+import struct
+
 from tests.log_kit import NOW, new_log
 
+from tickertape.base.crc import crc32c
 from tickertape.log.config import LogConfig
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.records import Record, write_batch
@@ -74,3 +77,16 @@ def test_the_number_of_records_that_are_named_is_bounded() -> None:
     _, log = new_log(LogConfig(cleanup_policy=frozenset({"compact"})))
     result = log.append(batch(*[(None, NOW)] * 1500), NOW)
     assert len(result.record_errors) == 1000
+
+
+def test_a_batch_with_more_records_than_can_be_read_in_time_is_to_be_split() -> None:
+    """The header's word is enough: a batch that holds fewer is refused in any case."""
+    _, log = new_log(LogConfig(cleanup_policy=frozenset({"compact"})))
+    many = bytearray(batch((b"k", NOW)))
+    count = (1 << 20) + 1
+    struct.pack_into(">i", many, 23, count - 1)  # last offset delta
+    struct.pack_into(">i", many, 57, count)
+    struct.pack_into(">I", many, 17, crc32c(bytes(many[21:])))
+    result = log.append(memoryview(many), NOW)
+    assert result.error is ErrorCode.MESSAGE_TOO_LARGE
+    assert result.message == "batch of 1048577 records, want at most 1048576 here"

@@ -27,7 +27,8 @@ recordErrors (KIP-467, from version 8) name the records that have no key on a co
 (INVALID_RECORD) or a timestamp out of range (INVALID_TIMESTAMP).
 
 Deviations. At most 1,000 record errors are named. The largest timestamp that the batch's header
-claims is believed, so the records are looked at only where it, or the topic's configs, ask for it.
+claims is believed, so the records are looked at only where it, or the topic's configs, ask for it;
+and there a batch of more than 2^20 records is MESSAGE_TOO_LARGE.
 """
 
 from struct import Struct
