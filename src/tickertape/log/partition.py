@@ -282,6 +282,10 @@ class PartitionLog:
         sealed = self._active
         if not sealed.size:
             return sealed
+        if self._config.compacts and not self._recovery_point and not self._sealed:
+            # Without it a recovery takes what was lost before the new segment for compacted away.
+            content = write_offset(self._name, 0)
+            self._fs.write_atomic(self._path(names.RECOVERY_POINT), content)
         fresh = Segment(self._fs, self.folder, self._end, now_ms=now_ms, fresh=True)
         sealed.seal()
         self._sealed.append(sealed)

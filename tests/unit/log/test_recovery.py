@@ -369,6 +369,22 @@ def test_a_log_that_was_once_compacted_keeps_what_follows_its_gaps() -> None:
     assert values(log) == before
 
 
+def test_what_was_lost_before_the_first_sync_is_not_taken_for_compacted_away() -> None:
+    """Else a producer's batch is gone, the next one is there, and it can never send it again."""
+    fs, log = new_log(replace(SMALL, cleanup_policy=frozenset({"compact"})))
+    for n in range(12):
+        assert log.append(produced(b"v%d" % n, key=b"k%d" % n, producer=(7, 0, n)), NOW).error == 0
+    first, second, *_ = names(fs, ".log")
+    assert first == 0
+    file = fs.open(LOG_0)
+    file.truncate(0)  # its bytes have not reached the disk, those of the next segments have
+    file.close()
+    log, report = open_log(fs, log.config)
+    assert report.cut_reason == f"segment {second} does not begin at offset 0"
+    assert (values(log), report.end_offset) == ({}, 0)
+    assert log.append(produced(b"v0", key=b"k0", producer=(7, 0, 0)), NOW).base_offset == 0
+
+
 def test_a_log_start_beyond_what_is_left_starts_anew_there() -> None:
     fs, _ = filled(3)
     fs.write_atomic(f"{FOLDER}/log-start-offset-checkpoint", b"0\n1\nticks 0 50\n")
