@@ -14,7 +14,7 @@ from tests.simulation.world import World
 from tickertape.base.fake_fs import Loss
 
 WRITES: Final = frozenset({"append", "pwrite", "create", "make_dir"})
-LOSSES: Final = (Loss.TORN, Loss.TORN, Loss.ALL, Loss.NOTHING)
+LOSSES: Final = (Loss.TORN, Loss.SCATTERED, Loss.ALL, Loss.NOTHING)
 
 
 class Faults:

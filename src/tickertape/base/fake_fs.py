@@ -2,8 +2,10 @@
 
 File content is durable after ``File.sync``; a name (created, renamed, removed) is durable after
 ``sync_dir`` of its folder, or ``write_atomic``. ``crash`` throws away what is not durable, all of
-it or a seeded part: writes to one file and changes to one folder are lost from the end backwards,
-as a journal loses them, and the last write may be torn or become zeros.
+it or a seeded part. TORN: writes to one file and changes to one folder are lost from the end
+backwards, as a journal loses them, and the last write may be torn or become zeros. SCATTERED: any
+sectors of a file are old and any are new, as pages reach a disk in any order; names and lengths
+that were cut keep the order of the journal.
 
 After a failed sync the unsynced bytes can still be read, by the next process too, but will never
 become durable, whatever later syncs say, unless they are written again: that is what Linux does.
@@ -13,6 +15,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from tickertape.base.buffers import Buffer
 from tickertape.base.errors import StorageError
@@ -23,6 +26,10 @@ MUTATING = frozenset(
         "rename", "remove", "make_dir", "sync_dir",
     }
 )  # fmt: skip
+
+
+SECTOR: Final = 512
+"""What a disk writes whole or not at all, bytes."""
 
 
 class PowerCut(BaseException):
@@ -37,6 +44,7 @@ class Loss(Enum):
 
     ALL = "all"
     TORN = "torn"
+    SCATTERED = "scattered"
     NOTHING = "nothing"
 
 
@@ -78,6 +86,8 @@ class _Inode:
             for operation in self.pending[kept : kept + 1]:
                 if isinstance(operation, _Write):
                     _apply(self.durable, _torn(operation, rng))
+        elif loss is Loss.SCATTERED and self.pending:
+            self.durable = _scattered(bytes(self.durable), self.pending, rng)
         self.content[:] = self.durable
         self.pending = []
 
@@ -99,6 +109,24 @@ def _torn(write: _Write, rng: random.Random) -> _Write:
     return _Write(write.at, write.data[:kept])
 
 
+def _scattered(durable: bytes, pending: list[_Write | _Truncate], rng: random.Random) -> bytearray:
+    """Each sector as it was at some moment since the last truncation that reached the disk."""
+    states = [durable]
+    for operation in pending:
+        content = bytearray(states[-1])
+        _apply(content, operation)
+        states.append(bytes(content))
+    cuts = [n for n, one in enumerate(pending, 1) if isinstance(one, _Truncate)]
+    bounds = [0, *cuts, len(states)]
+    kept = rng.randrange(len(bounds) - 1)
+    size = len(states[rng.randrange(bounds[kept], bounds[kept + 1])])
+    found = bytearray()
+    for at in range(0, size, SECTOR):
+        sector = rng.choice(states[bounds[kept] :])[at : at + SECTOR]
+        found += sector.ljust(SECTOR, b"\0")
+    return found[:size]
+
+
 @dataclass(slots=True, eq=False)
 class _Folder:
     """Names of one folder: as seen, as durable, and the changes in between."""
@@ -118,7 +146,7 @@ class _Folder:
         self.pending.clear()
 
     def crash(self, loss: Loss, rng: random.Random) -> None:
-        if loss is Loss.TORN:
+        if loss is not Loss.ALL:
             for changes in self.pending[: rng.randint(0, len(self.pending))]:
                 _rename(self.durable, changes)
         self.names = dict(self.durable)

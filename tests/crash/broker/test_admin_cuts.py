@@ -136,7 +136,7 @@ STEPS: list[tuple[Callable[[Core], None], Callable[[Core], bool]]] = [
 STEPS_BEFORE_DELETIONS = 6
 
 
-@pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
+@pytest.mark.parametrize("loss", list(Loss))
 def test_what_was_answered_holds_after_every_cut(loss: Loss) -> None:
     for nth in range(1, 1_000):
         core = Core(SETTINGS, FakeFileSystem(seed=nth))

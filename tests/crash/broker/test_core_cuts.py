@@ -92,7 +92,7 @@ class Life:
             values += more
 
 
-@pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
+@pytest.mark.parametrize("loss", list(Loss))
 def test_every_cut(loss: Loss) -> None:
     for nth in range(1, 1_000):
         life = Life(Core(SETTINGS, FakeFileSystem(seed=nth)))

@@ -19,7 +19,7 @@ CONFIG = LogConfig(
     delete_retention_ms=1000,
 )
 LITTLE = 1000
-LOSSES = [(Loss.ALL, 0), (Loss.NOTHING, 0), (Loss.TORN, 1), (Loss.TORN, 2)]
+LOSSES = [(Loss.ALL, 0), (Loss.NOTHING, 0), (Loss.TORN, 1), (Loss.SCATTERED, 2)]
 
 
 class Life:

@@ -18,7 +18,14 @@ from tickertape.log.config import LogConfig
 from tickertape.log.data_dir import mark_clean, take_clean_mark
 from tickertape.log.partition import PartitionLog
 
-LOSSES = [(Loss.ALL, 0), (Loss.NOTHING, 0), (Loss.TORN, 1), (Loss.TORN, 2), (Loss.TORN, 3)]
+LOSSES = [
+    (Loss.ALL, 0),
+    (Loss.NOTHING, 0),
+    (Loss.TORN, 1),
+    (Loss.TORN, 2),
+    (Loss.SCATTERED, 3),
+    (Loss.SCATTERED, 4),
+]
 
 
 class Sent(NamedTuple):

@@ -3,7 +3,7 @@
 import pytest
 
 from tickertape.base.errors import StorageError
-from tickertape.base.fake_fs import FakeFileSystem, Loss, PowerCut
+from tickertape.base.fake_fs import SECTOR, FakeFileSystem, Loss, PowerCut
 
 
 def durable_file(fs: FakeFileSystem, content: bytes) -> None:
@@ -160,3 +160,39 @@ def test_a_kind_of_call_can_fail_always_and_calls_are_traced() -> None:
     assert file.pread(0, 1) == b""
     assert fs.trace == [("create", "/a"), ("pread", "/a"), ("pread", "/a")]
     assert fs.mutations == 1
+
+
+def test_a_scattered_crash_keeps_any_sectors() -> None:
+    found = set()
+    for seed in range(60):
+        fs = FakeFileSystem()
+        file = fs.open("/a", create=True)
+        file.append((b"0" * 3 * SECTOR,))
+        file.sync()
+        fs.sync_dir("/")
+        for at in range(3):
+            file.pwrite(at * SECTOR, b"1" * SECTOR)
+        fs.crash(Loss.SCATTERED, seed)
+        content = fs.read("/a") or b""
+        assert len(content) == 3 * SECTOR
+        sectors = [content[at * SECTOR : (at + 1) * SECTOR] for at in range(3)]
+        assert all(sector in {b"0" * SECTOR, b"1" * SECTOR} for sector in sectors)
+        found.add(tuple(chr(sector[0]) for sector in sectors))
+    assert len(found) == 8
+
+
+def test_a_scattered_crash_forgets_what_was_cut_before_it_brings_what_came_after() -> None:
+    for seed in range(40):
+        fs = FakeFileSystem()
+        file = fs.open("/a", create=True)
+        file.append((b"old" * SECTOR,))
+        file.sync()
+        fs.sync_dir("/")
+        file.truncate(0)
+        file.append((b"new" * SECTOR,))
+        file.sync()
+        file.append((b"x" * SECTOR,))
+        fs.crash(Loss.SCATTERED, seed)
+        content = fs.read("/a") or b""
+        assert content.startswith(b"new" * SECTOR)
+        assert set(content[3 * SECTOR :]) <= set(b"x\0")

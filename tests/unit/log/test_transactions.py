@@ -148,7 +148,7 @@ def test_everything_is_known_again_after_a_clean_close() -> None:
     assert facts(again) == EXPECTED
 
 
-@pytest.mark.parametrize("loss", [Loss.ALL, Loss.TORN, Loss.NOTHING])
+@pytest.mark.parametrize("loss", list(Loss))
 def test_everything_is_known_again_after_a_crash(loss: Loss) -> None:
     fs, _ = busy_log()
     fs.crash(loss)
