@@ -122,7 +122,7 @@ class TransactionalProducer(Writer):
         await self._own(keep=True)
 
     async def _nap(self) -> None:
-        if self.world.chance(self.naps):
+        if not self.stopping and self.world.chance(self.naps):
             self.say("sleeps")
             await self.world.sleep(self.rng.choice(NAPS_MS))
             self.say("wakes")
