@@ -77,15 +77,25 @@ func transactional(bootstrap, name string, timeout time.Duration) (sarama.SyncPr
 	return sarama.NewSyncProducer([]string{bootstrap}, config)
 }
 
+// send: a transaction that the client can only abort is begun again, as its users have to do.
 func send(producer sarama.SyncProducer, topic string, partitions, first, end int) error {
-	var messages []*sarama.ProducerMessage
+	err := producer.SendMessages(messages(topic, partitions, first, end))
+	for err != nil && producer.TxnStatus()&sarama.ProducerTxnFlagAbortableError != 0 {
+		ok(producer.AbortTxn())
+		ok(producer.BeginTxn())
+		err = producer.SendMessages(messages(topic, partitions, first, end))
+	}
+	return told(err)
+}
+
+func messages(topic string, partitions, first, end int) (all []*sarama.ProducerMessage) {
 	for n := first; n < end; n++ {
-		messages = append(messages, &sarama.ProducerMessage{
+		all = append(all, &sarama.ProducerMessage{
 			Topic: topic, Partition: int32(n % partitions), Value: sarama.StringEncoder(strconv.Itoa(n)),
 			Headers: []sarama.RecordHeader{{Key: []byte("n"), Value: []byte{byte(n)}}},
 		})
 	}
-	return told(producer.SendMessages(messages))
+	return all
 }
 
 // told: what the client's error hides, which says only how many messages were not delivered.
