@@ -1,4 +1,4 @@
-"""Subscription by regular expression (KIP-848): which topics a pattern matches, at a bounded cost.
+"""Patterns for topics (KIP-848) and transactional ids (KIP-1152), matched at a bounded cost.
 
 Kafka uses RE2, which has no backtracking: no pattern can hang it. Here a pattern is parsed by
 Python's own parser, and matched by walking all its ways at once (Thompson), so the time is at most
@@ -23,15 +23,20 @@ _STEPS_MAX: Final = (
     1_000  # remembered of one pattern, each with up to as many places as it has nodes
 )
 _ALPHABET: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-"""Every letter that a topic's name can have: sets are made of nothing else."""
+"""Every letter that a topic's name can have."""
 
+_DIGITS: Final = frozenset("0123456789")
+_SPACES: Final = frozenset("\t\n\f\r ")
+_WORDS: Final = _ALPHABET - frozenset(".-")
 _CATEGORIES: Final = {
-    op.CATEGORY_DIGIT: frozenset("0123456789"),
-    op.CATEGORY_WORD: _ALPHABET - frozenset(".-"),
-    op.CATEGORY_SPACE: frozenset[str](),
-    op.CATEGORY_NOT_DIGIT: _ALPHABET - frozenset("0123456789"),
-    op.CATEGORY_NOT_WORD: frozenset(".-"),
-    op.CATEGORY_NOT_SPACE: _ALPHABET,
+    op.CATEGORY_DIGIT: _DIGITS,
+    op.CATEGORY_WORD: _WORDS,
+    op.CATEGORY_SPACE: _SPACES,
+}
+_EXCLUDED: Final = {
+    op.CATEGORY_NOT_DIGIT: _DIGITS,
+    op.CATEGORY_NOT_WORD: _WORDS,
+    op.CATEGORY_NOT_SPACE: _SPACES,
 }
 _AT_START: Final = frozenset({"the start"})  # no letter: stands for a place
 _AT_END: Final = frozenset({"the end"})
@@ -50,10 +55,11 @@ class UnsupportedPatternError(ValueError):
 
 
 class Pattern:
-    """One compiled pattern."""
+    """One compiled pattern, for names of the letters of ``alphabet``."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, alphabet: frozenset[str] = _ALPHABET) -> None:
         """UnsupportedPatternError if it is no pattern, or none that is served."""
+        self._alphabet = alphabet
         if len(text) > PATTERN_LENGTH_MAX:
             raise UnsupportedPatternError(
                 f"{len(text)} characters; want at most {PATTERN_LENGTH_MAX}"
@@ -164,9 +170,9 @@ class Pattern:
         if kind is op.LITERAL:
             return self._folded(frozenset(chr(what)))
         if kind is op.NOT_LITERAL:
-            return _ALPHABET - self._folded(frozenset(chr(what)))
+            return self._alphabet - self._folded(frozenset(chr(what)))
         if kind is op.ANY:
-            return _ALPHABET
+            return self._alphabet - frozenset("\n")
         if kind is not op.IN:
             return None
         if id(what) not in self._sets:  # what is repeated comes again and again
@@ -182,11 +188,13 @@ class Pattern:
             elif inner is op.LITERAL:
                 letters |= {chr(value)}
             elif inner is op.RANGE:
-                letters |= {each for each in _ALPHABET if value[0] <= ord(each) <= value[1]}
+                letters |= {each for each in self._alphabet if value[0] <= ord(each) <= value[1]}
+            elif value in _EXCLUDED:
+                letters |= self._alphabet - _EXCLUDED[value]
             else:
                 letters |= _CATEGORIES[value]
         letters = self._folded(letters)
-        return _ALPHABET - letters if negated else letters
+        return self._alphabet - letters if negated else letters
 
     def _folded(self, letters: frozenset[str]) -> frozenset[str]:
         if not self._folds:
