@@ -6,9 +6,11 @@ Everything else takes the ports of base.ports; only the cli package builds these
 import contextlib
 import os
 import shutil
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 from tickertape.base.buffers import Buffer
 from tickertape.base.errors import StorageError
@@ -213,16 +215,39 @@ def _kind_of_file_system(folder: str) -> str:
 
 
 class Threads:
-    """Workers: up to ``count`` threads, which end with the jobs."""
+    """Workers: up to ``count`` threads, the caller's among them; the others end with the jobs."""
 
     def __init__(self, count: int) -> None:
         self._count = count
 
     def run_all(self, jobs: Sequence[Callable[[], Job]]) -> list[Job]:
         """The result of each, in order."""
-        with ThreadPoolExecutor(min(self._count, len(jobs)) or 1, "tape-disk") as pool:
-            futures = [pool.submit(job) for job in jobs]
+        futures: list[Future[Job]] = [Future() for _ in jobs]
+        left = deque(zip(jobs, futures, strict=True))
+        threads = []
+        for _ in range(min(self._count, len(jobs)) - 1):
+            thread = threading.Thread(target=_run_each, args=(left,), name="tape-disk")
+            try:
+                thread.start()
+            except RuntimeError:  # the machine has no more: it takes longer
+                break
+            threads.append(thread)
+        _run_each(left)
+        for thread in threads:
+            thread.join()
         return [future.result() for future in futures]
+
+
+def _run_each(left: deque[tuple[Callable[[], Job], Future[Job]]]) -> None:
+    while left:
+        try:
+            job, future = left.popleft()
+        except IndexError:  # another thread was faster
+            return
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001  # raised where the results are wanted
+            future.set_exception(error)
 
 
 def _open_private(path: str, flags: int) -> int:

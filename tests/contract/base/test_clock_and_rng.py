@@ -1,5 +1,6 @@
 """Clock, Rng and Workers, real and fake: the same promises."""
 
+import threading
 from functools import partial
 
 import pytest
@@ -68,3 +69,19 @@ def test_a_failure_is_raised_once_all_jobs_have_ended(workers: Workers) -> None:
     with pytest.raises(StorageError, match="job 2"):
         workers.run_all([partial(job, number) for number in range(6)])
     assert sorted(done) == [0, 1, 3, 5]
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_where_too_few_threads_can_be_had_those_that_there_are_do_it(
+    free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    left = iter(range(free))
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert Threads(4).run_all([partial(abs, -n) for n in range(10)]) == list(range(10))
