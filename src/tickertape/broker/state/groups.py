@@ -123,6 +123,7 @@ class Groups:
                     stored.pop(change.group_id, None)
                 else:
                     stored[change.group_id] = change.stored
+                    consumers.pop(change.group_id, None)  # whose tombstones the disk refused
         for group_id, what in stored.items():
             self._restore(group_id, what)
         for group_id, kept in consumers.items():

@@ -603,6 +603,17 @@ def test_who_left_while_the_disk_failed_does_not_come_back(core: Core) -> None:
     assert [member.member_id for member in describe(core).members] == [first.member_id]
 
 
+def test_a_group_whose_tombstones_the_disk_refused_stays_what_it_became(core: Core) -> None:
+    assert Consumer(core, "a").join().leave() is ErrorCode.NONE
+    core.fs.fail_always(frozenset({"append"}))
+    member_id = classic_join(core).read(JoinGroupResponse, ApiKey.JOIN_GROUP, 3).member_id
+    core.fs.fail_always(frozenset())
+    core.broker.groups.leave(GROUP, [Membership(member_id=member_id)])
+    assert listed(core) == [("classic", "Empty")]
+    core.restart()
+    assert listed(core) == [("classic", "Empty")]
+
+
 def test_a_repeated_heartbeat_is_not_answered_before_the_first(core: Core) -> None:
     first = Consumer(core, "a").join()
     core.auto_sync = False
