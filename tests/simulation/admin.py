@@ -124,11 +124,13 @@ class Admin(Reader):
             raise ViolationError(f"DeleteRecords {where} below {offset} of {end}: {error.name}")
 
     async def _configure(self, topic: Topic) -> None:
-        size = self.rng.choice(("300", "700", "2000"))
+        key, value = "segment.bytes", self.rng.choice(("300", "700", "2000"))
+        if topic.kind == "compacted" and self.world.chance(0.5):
+            key, value = "cleanup.policy", self.rng.choice(("compact", "delete"))
         one = AlterConfigsResource(
             resource_type=2,
             resource_name=topic.name,
-            configs=[AlterableConfig(name="segment.bytes", config_operation=0, value=size)],
+            configs=[AlterableConfig(name=key, config_operation=0, value=value)],
         )
         ask = IncrementalAlterConfigsRequest(resources=[one])
         got = await self.ask(
@@ -136,4 +138,4 @@ class Admin(Reader):
         )
         if got is not None:
             error = ErrorCode(got.responses[0].error_code)
-            self.say(f"{topic.name} segment.bytes={size}: {error.name}")
+            self.say(f"{topic.name} {key}={value}: {error.name}")

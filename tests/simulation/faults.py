@@ -14,6 +14,7 @@ from tests.simulation.world import World
 from tickertape.base.fake_fs import Loss
 
 WRITES: Final = frozenset({"append", "pwrite", "create", "make_dir"})
+DAY_MS: Final = 86_400_000
 LOSSES: Final = (Loss.TORN, Loss.SCATTERED, Loss.ALL, Loss.NOTHING)
 
 
@@ -67,6 +68,11 @@ class Faults:
     async def clock_jumps(self) -> None:
         self.world.clock.jump_wall(self.world.rng.randrange(-600_000, 600_000))
 
+    async def clock_goes_back(self) -> None:
+        """By days, and the process starts anew in that past."""
+        self.world.clock.jump_wall(-self.world.rng.randrange(3 * DAY_MS))
+        self.server.kill(self.world.rng.choice(LOSSES))
+
     async def network_is_down(self) -> None:
         self.server.network.is_down = True
         self.server.network.cut_all()
@@ -89,5 +95,5 @@ class Faults:
 
 KINDS: Final = (
     "power_cut", "killed", "restarted", "sync_fails", "call_fails", "disk_is_full",
-    "syncs_are_slow", "clock_jumps", "network_is_down", "network_is_slow",
+    "syncs_are_slow", "clock_jumps", "clock_goes_back", "network_is_down", "network_is_slow",
 )  # fmt: skip

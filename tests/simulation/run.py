@@ -230,5 +230,9 @@ def _settings(rng: random.Random) -> BrokerSettings:
         log_cleaner_backoff_ms=rng.choice((1_000, 5_000)),
         log_cleaner_min_cleanable_ratio=rng.choice((0.1, 0.5)),
         group_min_session_timeout_ms=1_000,
-        log=LogConfig(segment_bytes=segment, index_interval_bytes=rng.choice((60, 4_096))),
+        log=LogConfig(
+            segment_bytes=segment,
+            index_interval_bytes=rng.choice((60, 4_096)),
+            message_timestamp_after_max_ms=1 << 62,  # else no clock may go back
+        ),
     )
