@@ -103,6 +103,7 @@ class Simulation:
         self.server.network.cut_chance = rng.choice((0.0, 0.01, 0.05))
         self.server.sync_ms = self.server.usual_sync_ms = rng.choice((SYNC_MS, 60, 400))
         self.server.cut_recovery = rng.choice((0.0, 0.3))
+        self.server.whole_disk = rng.choice((0.0, 0.0, 0.8))
         self.world.spawn("faults", self.faults.run())
         for number in range(rng.randint(0, 2)):
             some = rng.sample(self.topics, rng.randint(1, 3))

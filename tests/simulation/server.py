@@ -1,10 +1,11 @@
 """The shell around the broker core, on the world's events: what core_loop, connection and
 group_commit do with threads and sockets.
 
-A round of syncs at a time; each log's sync happens at its own moment, in any order, and all are
-finished together. Compactions run later than they are planned. The process can die inside any call
-to the disk, be killed between two events, stop in order, and start again on what the disk kept. An
-exception that is neither a peer's fault nor the disk's is a bug of the broker.
+A round of syncs at a time; each log's sync happens at its own moment, in any order, or the whole
+disk is synced at once, and all are finished together. Compactions run later than they are planned.
+The process can die inside any call to the disk, be killed between two events, stop in order, and
+start again on what the disk kept. An exception that is neither a peer's fault nor the disk's is a
+bug of the broker.
 """
 
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class Server:
         self.unclean_starts = 0
         self.loss = Loss.TORN  # what the next power cut inside a call takes
         self.usual_sync_ms = self.sync_ms = SYNC_MS
+        self.whole_disk = 0.0  # how probably a round is one sync of all
         self.cut_recovery = 0.0  # how probably the next start is cut too
         self._rng = SeededRng(world.rng.getrandbits(32))
         self._syncing = False
@@ -116,7 +118,7 @@ class Server:
             for log in broker.dirty():
                 ticket = log.begin_sync()
                 if ticket is not None:
-                    reason = _run(ticket)
+                    reason = _outcome(ticket.run)
                     log.finish_sync(ticket, ok=reason is None, reason=reason or "")
             clean = broker.stop()
         except StorageError as error:
@@ -224,13 +226,21 @@ class Server:
         reasons: dict[PartitionLog, str | None] = {}
 
         def run(log: PartitionLog, ticket: SyncTicket) -> None:
-            reasons[log] = _run(ticket)
+            reasons[log] = _outcome(ticket.run)
 
+        def run_at_once() -> None:
+            synced = _outcome(self.disk.sync_all) is None
+            for log, ticket in tickets:
+                reasons[log] = _outcome(ticket.write if synced else ticket.run)
+
+        jobs = [partial(run, log, ticket) for log, ticket in tickets]
+        if self.world.chance(self.whole_disk):
+            jobs = [partial(run_at_once)]
         last_ms = 0
-        for log, ticket in tickets:
+        for job in jobs:
             ms = self.world.soon_ms(self.sync_ms)
             last_ms = max(last_ms, ms)
-            self._later(ms, partial(run, log, ticket))
+            self._later(ms, job)
 
         def finish() -> None:
             assert self.broker is not None
@@ -280,9 +290,9 @@ class Server:
         self._later(self.world.soon_ms(200), finish)
 
 
-def _run(ticket: SyncTicket) -> str | None:
+def _outcome(sync: Callable[[], None]) -> str | None:
     try:
-        ticket.run()
+        sync()
     except StorageError as error:
         return str(error)
     return None
