@@ -213,6 +213,49 @@ def test_what_a_detached_broker_complains_of_is_shown(tmp_path: Path) -> None:
     assert "belongs to node 3" in started.stderr
 
 
+def test_an_override_that_nobody_knows_is_a_usage_error(tmp_path: Path) -> None:
+    where = ("--data-dir", str(tmp_path / "data"), "--port", "0", "--detach")
+    started = tape("broker", "start", *where, "--override", "num.partitons=3")
+    assert started.returncode == 2
+    assert "num.partitons: unknown property, did you mean num.partitions?" in started.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    for how in ((), ("--detach",)):
+        started = tape("broker", "start", "--data-dir", str(tmp_path / "data"), "--port", "0", *how)
+        assert started.returncode == 1
+        assert started.stderr == f"tape: data directory {tmp_path}/data is no folder\n"
+
+
+def test_a_detached_broker_warns_on_the_terminal_and_shows_who_may_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("server.properties").write_text(
+        "num.partitons=3\nauthorizer.class.name="
+        "org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+    )
+    started = tape(
+        *("broker", "start", "server.properties"),
+        *("--data-dir", "data", "--port", "0", "--fsync", "never", "--detach"),
+    )
+    assert started.returncode == 0, started.stderr
+    try:
+        assert "WARNING: server.properties:1: num.partitons: unknown property" in started.stderr
+        assert "WARNING: fsync never: a power cut" in started.stderr
+        shown = dict(line.split(None, 1) for line in started.stdout.splitlines())
+        assert shown["listeners"] == f"PLAINTEXT {shown['bootstrap']}"
+        assert shown["data_dir"] == str(tmp_path / "data")
+        assert "metrics" not in shown
+        asked = tape("broker", "status", "--data-dir", "data").stdout
+        shown = dict(line.split(None, 1) for line in asked.splitlines())
+        assert (shown["topics"], shown["partitions"]) == ("-", "-"), "who asks may not see them"
+    finally:
+        assert tape("broker", "stop", "--data-dir", "data").returncode == 0
+
+
 def test_a_full_disk_refuses_loses_nothing_and_the_broker_lives(broker: Tickertape) -> None:
     """A file size limit is what a full disk looks like to one process: writes fail half-way."""
     full = create_topic(broker.bootstrap, unique("full"))

@@ -306,7 +306,7 @@ def test_the_lines_of_kafka_configs(target: Broker) -> None:
     assert "\n  num.partitions=1 sensitive=false" in broker
 
 
-def test_the_examples_of_the_docs_work(target: Broker) -> None:
+def test_the_examples_of_the_docs_work(target: Broker, tmp_path: Path) -> None:
     """Every command line of docs/admin.md, in order, with names of our own."""
     text = (BIN.parent / "docs" / "admin.md").read_text()
     topic, group = unique("ticks"), unique("readers")
@@ -317,6 +317,7 @@ def test_the_examples_of_the_docs_work(target: Broker) -> None:
     for line in [*examples, deletion]:
         arguments = [{"ticks": topic, "readers": group}.get(word, word) for word in line.split()]
         arguments = [word.replace("ticks:", f"{topic}:") for word in arguments]
+        arguments = [word.replace("s3://bucket", str(tmp_path)) for word in arguments]
         if "group" in arguments and "describe" in arguments:
             fill(target, topic, 1)
             consumer = Consumer({"bootstrap.servers": target.bootstrap, "group.id": group})

@@ -102,8 +102,10 @@ def start(**given: Any) -> int:  # noqa: ANN401  # click hands over its options 
         default_data_dir(),
         given["port"],
     )
+    _want_known_overrides(checked)
+    settings = replace(settings, data_dir=str(Path(settings.data_dir).absolute()))
     if given["detach"]:
-        return _start_detached(settings, given["output"])
+        return _start_detached(settings, checked, given["output"])
     style = checked.text("tape.log.format")
     start_logging(style)
     _tell(settings, checked, verbose=given["verbose"])
@@ -182,8 +184,8 @@ def status(properties: Path | None, data_dir: str | None, output: str) -> int:
             "data_dir": folder,
             "cluster_id": health.cluster_id,
             "node_id": health.node_id,
-            "topics": health.topics,
-            "partitions": health.partitions,
+            "topics": health.topics if health.sees_all else None,
+            "partitions": health.partitions if health.sees_all else None,
             "apis": health.apis,
             "round_trip_ms": health.round_trip_ms,
         },
@@ -224,14 +226,22 @@ def _flag_entries(given: dict[str, Any]) -> list[Entry]:
     return entries
 
 
+def _want_known_overrides(checked: "Checked") -> None:
+    """A usage error for a property of --override that nobody knows: nobody wants it ignored."""
+    for notice in checked.notices:
+        if notice.unknown and notice.entry.source == "--override":
+            text = notice.text.replace(", ignored", "")
+            raise click.UsageError(f"--override {notice.entry.key}: {text}")
+
+
 def folder_of(properties: Path | None, data_dir: str | None) -> str:
-    """The data folder that a command means."""
-    if data_dir is not None:
-        return data_dir
-    if properties is None:
+    """The data folder that a command means, absolute."""
+    if data_dir is None and properties is None:
         return _only_running() or default_data_dir()
-    settings, _ = configure(_file_entries(properties), str(properties), default_data_dir())
-    return settings.data_dir
+    if data_dir is None:
+        settings, _ = configure(_file_entries(properties), str(properties), default_data_dir())
+        data_dir = settings.data_dir
+    return str(Path(data_dir).absolute())
 
 
 def _only_running() -> str | None:
@@ -258,9 +268,14 @@ def _tell(settings: ServerSettings, checked: "Checked", *, verbose: bool) -> Non
     if inert and not verbose:
         names = ", ".join(notice.entry.key for notice in inert)
         log.info("no effect on this broker (-v says why): %s", names)
+    for warning in _fsync_warning(settings):
+        log.warning("%s", warning)
+
+
+def _fsync_warning(settings: ServerSettings) -> list[str]:
+    """What a power cut costs, if it costs anything."""
     warning = _FSYNC_WARNINGS[settings.broker.fsync]
-    if warning is not None:
-        log.warning("%s", warning.format(ms=settings.flush_interval_ms))
+    return [] if warning is None else [warning.format(ms=settings.flush_interval_ms)]
 
 
 def _within_descriptors(limits: Limits) -> Limits:
@@ -317,8 +332,11 @@ def _where(ready: Ready) -> str:
     )
 
 
-def _start_detached(settings: ServerSettings, output: str) -> int:
-    """Start the same command in the background; return when it serves or has failed."""
+def _start_detached(settings: ServerSettings, checked: "Checked", output: str) -> int:
+    """Start the same command in the background; return when it serves or has failed.
+
+    What it warns of in its log is said here too: nobody looks into the log of a broker that serves.
+    """
     holder = running(settings.data_dir)
     if holder is not None:
         raise MisuseError(f"data directory {settings.data_dir} is in use by process {holder.pid}")
@@ -334,6 +352,8 @@ def _start_detached(settings: ServerSettings, output: str) -> int:
                 stderr=log,
                 start_new_session=True,
             )
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorageError(f"data directory {settings.data_dir} is no folder") from error
     except OSError as error:
         raise StorageError(f"{log_path}: {error.strerror}") from error
     assert child.stdout is not None
@@ -343,7 +363,13 @@ def _start_detached(settings: ServerSettings, output: str) -> int:
             log.seek(began)
             click.echo(log.read().decode(errors="replace").rstrip(), err=True)
         return child.wait() or 1
-    _print(json.loads(line), output)
+    warnings = [str(notice) for notice in checked.notices if notice.kind != "inert"]
+    for warning in [*warnings, *_fsync_warning(settings)]:
+        click.echo(f"WARNING: {warning}", err=True)
+    document = json.loads(line)
+    if output == "table":  # metrics that are off are no news
+        document = {name: value for name, value in document.items() if value is not None}
+    _print(document, output)
     return 0
 
 
@@ -361,4 +387,11 @@ def _print(document: dict[str, Any], output: str) -> None:
     shown = {name: value for name, value in document.items() if not name.startswith("_")}
     width = max(map(len, shown))
     for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{name:<{width}}  {_shown(value)}")
+
+
+def _shown(value: object) -> object:
+    """A value in words; what is not known is a dash."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {of}" for name, of in value.items())
+    return "-" if value is None else value

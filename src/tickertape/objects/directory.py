@@ -6,6 +6,7 @@ writer left half-written are invisible and are removed by the next ``check``.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -26,16 +27,19 @@ _UNFINISHED = ".tickertape-unfinished"  # a folder, directly below the root
 
 
 # A person must act. All else (disk full, too many open files) may pass: retries give it time.
-_LASTING = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+_LASTING = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+)
+_UNMAKEABLE = _LASTING | {errno.ENOENT}  # of a folder: its file system makes none there (/proc)
 
 
 @contextlib.contextmanager
-def _store_errors(what: str, path: Path) -> Iterator[None]:
+def _store_errors(what: str, path: Path, lasting: frozenset[int] = _LASTING) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise ObjectStoreError(
-            f"{what} {path}: {error.strerror or error}", retriable=not isinstance(error, _LASTING)
+            f"{what} {path}: {error.strerror or error}", retriable=error.errno not in lasting
         ) from error
 
 
@@ -159,7 +163,7 @@ class DirectoryStore:
 
     def check(self) -> tuple[str, ...]:
         """Create the folder if needed, prove that it can be written and that link(2) refuses."""
-        with _store_errors("create folder", self._root):
+        with _store_errors("create folder", self._root, _UNMAKEABLE):
             missing = [step for step in (self._root, *self._root.parents) if not step.exists()]
             self._root.mkdir(parents=True, exist_ok=True)
             for step in missing:

@@ -109,6 +109,12 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     assert not caught.value.retriable
 
 
+def test_a_folder_that_no_retry_will_make_is_told_at_once() -> None:
+    with pytest.raises(ObjectStoreError, match="create folder /proc/nope") as caught:
+        DirectoryStore(Path("/proc/nope")).check()
+    assert not caught.value.retriable
+
+
 def test_refuses_names_no_file_system_holds(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     with pytest.raises(MisuseError, match="255"):

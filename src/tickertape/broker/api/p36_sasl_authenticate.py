@@ -44,7 +44,7 @@ def sasl_authenticate(broker: Broker, request: Request, call: Call) -> None:
 
     def refuse() -> None:
         answer(call, header, response)
-        call.hang_up("authentication failed")
+        call.hang_up(_why(gate, call))
 
     broker.alarms.after(gate.settings.failure_delay_ms, refuse)
 
@@ -56,7 +56,13 @@ def bare_token(broker: Broker, gate: Gate, frame: memoryview, call: Call) -> Non
         call.answer([step.token])
         return
     delay_ms = gate.settings.failure_delay_ms
-    broker.alarms.after(delay_ms, lambda: call.close("authentication failed"))
+    broker.alarms.after(delay_ms, lambda: call.close(_why(gate, call)))
+
+
+def _why(gate: Gate, call: Call) -> str:
+    """For the log. Without the user: as in Kafka's, since people type passwords into that field."""
+    mechanism = gate.mechanism or "no mechanism"
+    return f"authentication failed: {mechanism} on listener {call.session.listener}"
 
 
 def _step(call: Call, gate: Gate, token: bytes) -> Step:

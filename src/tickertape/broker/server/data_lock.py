@@ -36,6 +36,8 @@ class DataLock:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StorageError(f"data directory {data_dir} is no folder") from error
         except OSError as error:
             raise StorageError(f"data directory {data_dir}: {error.strerror}") from error
         try:

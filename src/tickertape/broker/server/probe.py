@@ -20,17 +20,19 @@ from tickertape.wire.schema.api_versions import ApiVersionsRequest, ApiVersionsR
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 _METADATA_VERSION: Final = 9
+_DESCRIBE: Final = 1 << 8  # AclOperation.DESCRIBE; of the cluster: whoever has it looks after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What the broker said."""
+    """What the broker said. ``sees_all``: it may be asked of every topic, so the counts are all."""
 
     cluster_id: str | None
     node_id: int
     apis: int
     topics: int
     partitions: int
+    sees_all: bool
     round_trip_ms: int
 
 
@@ -42,7 +44,11 @@ def probe(bootstrap: str, clock: Clock, timeout_s: float = 5.0) -> Health:
         with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as sock:
             answer = _ask(sock, ApiKey.API_VERSIONS, 0, ApiVersionsRequest().encode(0))
             versions, _ = ApiVersionsResponse.decode(answer, 0, 0)
-            question = MetadataRequest(topics=None, allow_auto_topic_creation=False)
+            question = MetadataRequest(
+                topics=None,
+                allow_auto_topic_creation=False,
+                include_cluster_authorized_operations=True,
+            )
             body = write_metadata_request(_METADATA_VERSION, question)
             answer = _ask(sock, ApiKey.METADATA, _METADATA_VERSION, body)
             metadata = read_metadata_response(answer, 0, _METADATA_VERSION)
@@ -54,6 +60,7 @@ def probe(bootstrap: str, clock: Clock, timeout_s: float = 5.0) -> Health:
         apis=len(versions.api_keys),
         topics=len(metadata.topics),
         partitions=sum(len(topic.partitions) for topic in metadata.topics),
+        sees_all=bool(metadata.cluster_authorized_operations & _DESCRIBE),
         round_trip_ms=clock.monotonic_ms() - began_ms,
     )
 

@@ -230,8 +230,11 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _report(report: StartReport) -> None:
+    uneventful = 0
     for name, found in report.recovered:
-        if not found.clean:
+        if not found.clean and not (found.end_offset or found.bytes_scanned):
+            uneventful += 1
+        elif not found.clean:
             LOG.info(
                 "%s recovered: offsets %d to %d, leader epoch %d, %d bytes read",
                 *(name, found.log_start_offset, found.end_offset),
@@ -243,6 +246,8 @@ def _report(report: StartReport) -> None:
             LOG.warning("%s: removed %s", name, segment)
         for remark in found.remarks:
             LOG.warning("%s: %s", name, remark)
+    if uneventful:
+        LOG.info("%d empty partitions recovered: there was nothing to read", uneventful)
     for name in report.deletions_finished:
         LOG.info("%s: deletion finished", name)
     for name in report.folders_ignored:

@@ -117,6 +117,11 @@ class Gate:
         return self._user is not None
 
     @property
+    def mechanism(self) -> str:
+        """What the client proves itself by; "" before its handshake."""
+        return self._mechanism
+
+    @property
     def principal(self) -> str:
         """Whom it has proven to be."""
         assert self._user is not None

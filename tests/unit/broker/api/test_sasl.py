@@ -81,7 +81,7 @@ def test_a_refusal_comes_late_and_is_the_last_word() -> None:
     guest.core.pass_ms(1)
     answer = call.read(SaslAuthenticateResponse, ApiKey.SASL_AUTHENTICATE, 2)
     assert answer.error_code == ErrorCode.SASL_AUTHENTICATION_FAILED
-    assert call.hung_up == "authentication failed"
+    assert call.hung_up == "authentication failed: PLAIN on listener PLAINTEXT"
     assert guest.session.principal == "User:ANONYMOUS"
 
 
@@ -103,7 +103,7 @@ def test_old_clients_send_bare_tokens() -> None:
     guest.shake(version=0)
     call = guest.frame(BAD)
     guest.core.pass_ms(100)
-    assert call.outcomes == [("close", "authentication failed")]
+    assert call.outcomes == [("close", "authentication failed: PLAIN on listener PLAINTEXT")]
 
 
 def test_a_listener_without_sasl_says_so() -> None:
