@@ -1,6 +1,7 @@
 """The last reader: when all is quiet, it reads everything, twice over, by the protocol."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from tests.simulation.consumers import EARLIEST, LATEST, Read, Reader, delivered
 from tests.simulation.model import Where
@@ -57,9 +58,11 @@ class Auditor(Reader):
         self.copies: dict[Where, Copy] = {}
         self.offsets: dict[tuple[str, Where], int] = {}
         self.members: dict[str, int] = {}
+        self.topic_ids: dict[str, UUID | None] = {}
 
     async def run(self) -> None:
         for topic in self.model.topics.values():
+            self.topic_ids[topic.name] = await self.topic_id(topic.name)
             for index in range(topic.partitions):
                 where = (topic.name, index)
                 self.copies[where] = await self._copy(where)

@@ -4,6 +4,7 @@ Each check is a promise of the broker; the first that is broken raises Violation
 """
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from tests.simulation.audit import Auditor, Copy
 from tests.simulation.consumers import Read
@@ -21,7 +22,7 @@ def check_all(audit: Auditor, model: Model) -> None:
         check_records(copy, model)
         check_epochs(copy, model)
         if kind == "volatile":
-            check_deleted_topic(copy, model)
+            check_deleted_topic(copy, model, audit.topic_ids[copy.where[0]])
         else:
             check_start(copy, model)
             check_acked(copy, model)
@@ -163,18 +164,20 @@ def check_seen(copy: Copy, model: Model) -> None:
         demand(there, f"{name(copy)}: {value!r} was read at {offset} and is gone")
 
 
-def check_deleted_topic(copy: Copy, model: Model) -> None:
+def check_deleted_topic(copy: Copy, model: Model, topic_id: UUID | None) -> None:
     """Of a topic that was deleted nothing comes back; what the present one took is there."""
     topic = model.topics[copy.where[0]]
     deleted = max((asked for asked, done in topic.deletions if done is not None), default=-1)
     for _, sent in known(copy, model):
-        # Produce names topics: what was sent twice may have arrived once in each of them.
+        meant = sent.topic_id
+        demand(meant in {None, topic_id}, f"{sent}, sent to topic {meant}, is in {topic_id}")
+        # Who names topics has no say: what was sent twice may have arrived once in each of them.
         dead = sent.acked is not None and sent.acked < deleted and not sent.sent_again
         demand(not dead, f"{sent} has come back from a deleted topic")
     held = {read.value: read.offset for read in copy.everything}
     for sent in model.sent.values():
         if sent.where == copy.where and sent.acked is not None:
-            older = sent.sent <= topic.created_steps[-1]
+            older = sent.sent <= topic.created_steps[-1] and sent.topic_id != topic_id
             demand(older or held.get(sent.value) == sent.offset, f"{sent} is not there")
 
 

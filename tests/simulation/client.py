@@ -5,6 +5,7 @@ can the next answer be told from a late one. Whether to ask again is for each cl
 """
 
 from typing import Final, TypeVar
+from uuid import UUID
 
 from tests.simulation.model import Model, Where
 from tests.simulation.network import Line
@@ -23,10 +24,16 @@ from tickertape.wire.produce import (
     read_produce_response,
     write_produce_request,
 )
+from tickertape.wire.schema.describe_topic_partitions import (
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    TopicRequest,
+)
 
 M = TypeVar("M", bound=Message)
 NONE: Final = ErrorCode.NONE
 PRODUCE_VERSION: Final = 9
+PRODUCE_BY_ID: Final = 13
 TIMEOUT_MS: Final = 4_000
 RETRIABLE: Final = frozenset(
     {
@@ -59,6 +66,7 @@ class Client:
         self.stopping = False
         self._line: Line | None = None
         self._correlation = 0
+        self._names: dict[UUID, str] = {}
 
     async def run(self) -> None:
         raise NotImplementedError
@@ -115,15 +123,29 @@ class Client:
                 return answer
             await self.pause(300)
 
+    async def topic_id(self, name: str) -> UUID | None:
+        """The id of the topic that has that name now; None if there is none, or no answer."""
+        ask = DescribeTopicPartitionsRequest(topics=[TopicRequest(name=name)])
+        got = await self.ask(
+            ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, ask, DescribeTopicPartitionsResponse
+        )
+        if got is None or got.topics[0].error_code:
+            return None
+        topic_id = got.topics[0].topic_id
+        self._names[topic_id] = name
+        return topic_id
+
     # -- produce
 
     def send_batches(
         self, batches: dict[Where, bytes], transactional_id: str | None = None,
-        version: int = PRODUCE_VERSION,
+        version: int = PRODUCE_VERSION, topic_id: UUID | None = None,
     ) -> Promise[bytes | None]:  # fmt: skip
-        topics: dict[str, list[PartitionProduce]] = {}
+        topics: dict[str | UUID, list[PartitionProduce]] = {}
         for (topic, index), batch in batches.items():
-            topics.setdefault(topic, []).append(PartitionProduce(index, memoryview(batch)))
+            topics.setdefault(topic_id or topic, []).append(
+                PartitionProduce(index, memoryview(batch))
+            )
         ask = ProduceRequest(transactional_id, -1, 3_000, list(topics.items()))
         return self.send(ApiKey.PRODUCE, version, write_produce_request(version, ask))
 
@@ -132,4 +154,8 @@ class Client:
     ) -> dict[Where, PartitionProduced]:
         _, at = read_response_header(frame, ApiKey.PRODUCE, version)
         response = read_produce_response(frame, at, version)
-        return {(str(topic), out.index): out for topic, outs in response.topics for out in outs}
+        return {
+            (topic if isinstance(topic, str) else self._names[topic], out.index): out
+            for topic, outs in response.topics
+            for out in outs
+        }

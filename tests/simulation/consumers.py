@@ -5,6 +5,7 @@ answer names. Positions follow what was read; out of range means that the beginn
 """
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from tests.simulation.client import Client
 from tests.simulation.model import Topic, Where
@@ -32,6 +33,7 @@ from tickertape.wire.schema.list_offsets import (
 )
 
 FETCH_VERSION = 12
+FETCH_BY_ID = 17
 EARLIEST, LATEST = -2, -1
 _ABORT = b"\0\0\0\0"
 
@@ -89,22 +91,22 @@ class Reader(Client):
     known = (0, 0, 0)
 
     async def fetch(
-        self, where: Where, offset: int, *, committed: bool, wait_ms: int = 0
-    ) -> FetchedPartition | None:
+        self, where: Where, offset: int, *, committed: bool, wait_ms: int = 0,
+        topic_id: UUID | None = None,
+    ) -> FetchedPartition | None:  # fmt: skip
         self.known = self.model.known(where)
         part = FetchPartition(index=where[1], fetch_offset=offset, partition_max_bytes=2_000)
         ask = FetchRequest(
             max_wait_ms=wait_ms,
             isolation_level=int(committed),
-            topics=[(where[0], [part])],
+            topics=[(topic_id or where[0], [part])],
         )
-        frame = await self.send(
-            ApiKey.FETCH, FETCH_VERSION, write_fetch_request(FETCH_VERSION, ask)
-        )
+        version = FETCH_VERSION if topic_id is None else FETCH_BY_ID
+        frame = await self.send(ApiKey.FETCH, version, write_fetch_request(version, ask))
         if frame is None:
             return None
-        _, at = read_response_header(frame, ApiKey.FETCH, FETCH_VERSION)
-        ((_, (out,)),) = read_fetch_response(frame, at, FETCH_VERSION).topics
+        _, at = read_response_header(frame, ApiKey.FETCH, version)
+        ((_, (out,)),) = read_fetch_response(frame, at, version).topics
         return out
 
     async def offset_of(self, where: Where, moment: int, *, committed: bool = False) -> int:
@@ -166,3 +168,39 @@ class Consumer(Reader):
             for read in reads:
                 demand(read.offset < out.last_stable_offset, f"{where}: read above the LSO")
                 self.model.visible(read.value)
+
+
+class Follower(Reader):
+    """Reads a topic that comes and goes by the id of each, from its beginning to its deletion."""
+
+    def __init__(self, *args: object, topic: Topic) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]  # a Client's own
+        self.topic = topic
+        self.gone: set[UUID] = set()
+
+    async def run(self) -> None:
+        while not self.stopping:
+            topic_id = await self.topic_id(self.topic.name)
+            if topic_id is not None:
+                demand(topic_id not in self.gone, f"topic {topic_id} was gone and is back")
+                await self._follow(topic_id)
+            await self.pause(400)
+
+    async def _follow(self, topic_id: UUID) -> None:
+        where, position = (self.topic.name, 0), 0
+        while not self.stopping:
+            wait_ms = self.rng.choice((0, 0, 500))
+            out = await self.fetch(
+                where, position, committed=False, wait_ms=wait_ms, topic_id=topic_id
+            )
+            if out is not None and out.error == ErrorCode.UNKNOWN_TOPIC_ID:
+                self.say(f"{topic_id} is gone")
+                self.gone.add(topic_id)
+                return
+            if out is None or out.error:
+                await self.pause(400)
+                continue
+            reads, position = delivered(out, position)
+            for read in reads:
+                self.model.read_by_id(topic_id, 0, read.offset, read.value)
+            await self.pause(200)

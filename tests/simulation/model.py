@@ -5,6 +5,7 @@ Shares no code with the broker but the wire codecs. A moment is a world's step; 
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+from uuid import UUID
 
 from tests.simulation.verdict import demand
 from tests.simulation.world import World
@@ -54,6 +55,7 @@ class Sent:
     sent: int  # when it was sent first
     life: int  # how many unclean starts came before that
     at_ms: int  # its timestamp
+    topic_id: UUID | None = None  # None: it was sent to a name
     tombstone: bool = False
     txn: Txn | None = None
     acked: int | None = None
@@ -103,6 +105,7 @@ class Model:
         self.given: dict[tuple[int, int], str] = {}  # producer id, epoch -> whom it was given to
         self.owned_since: dict[str, list[tuple[int, int]]] = {}  # id -> (epoch, when answered)
         self.assigned: dict[tuple[str, int], dict[str, frozenset[Where]]] = {}
+        self.seen_by_id: dict[tuple[UUID, int, int], str] = {}
         self.wall_max_ms = 0
         self.counts: dict[str, int] = {}
 
@@ -136,7 +139,7 @@ class Model:
             sent.offset = offset
             sent.acked_life = life
         kind = self.topics[sent.where[0]].kind
-        if kind != "volatile":
+        if kind != "volatile" or sent.topic_id is not None:
             demand(sent.offset == offset, f"{sent} was acked again, at offset {offset}")
 
     # -- consumers
@@ -168,6 +171,18 @@ class Model:
         was = marks.epochs.setdefault(offset, epoch)
         demand(was == epoch, f"{name} offset {offset} had leader epoch {was}, has {epoch}")
         self.count("reads")
+
+    def read_by_id(self, topic_id: UUID, index: int, offset: int, value: str) -> None:
+        """A record was read from the topic of that id, of which nothing may ever change."""
+        before = self.seen_by_id.setdefault((topic_id, index, offset), value)
+        where = f"{topic_id}-{index} offset {offset}"
+        demand(before == value, f"{where} was {before!r}, is {value!r}")
+        sent = self.sent.get(value)
+        demand(sent is not None, f"{where} is {value!r}, which nobody sent")
+        assert sent is not None
+        theirs = sent.topic_id
+        demand(theirs in {None, topic_id}, f"{sent}, sent to topic {theirs}, is at {where}")
+        self.count("reads by id")
 
     def visible(self, value: str) -> None:
         """A read_committed consumer was shown it."""

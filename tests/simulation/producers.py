@@ -2,13 +2,15 @@
 
 As in Kafka's clients, a batch keeps its sequence for ever; whatever happens to the oldest one, all
 that were in flight after it are sent again in order. Where no topic is deleted, a producer must
-always get through without a new id.
+always get through without a new id. Some know topics by id: what they sent to one that is
+deleted never reaches the next of that name.
 """
 
 from collections import deque
 from dataclasses import dataclass
+from uuid import UUID
 
-from tests.simulation.client import NONE, RETRIABLE, Client
+from tests.simulation.client import NONE, PRODUCE_BY_ID, PRODUCE_VERSION, RETRIABLE, Client
 from tests.simulation.model import Sent, Topic, Txn, Where
 from tests.simulation.verdict import ViolationError
 from tests.simulation.world import Promise
@@ -45,6 +47,7 @@ class Writer(Client):
         self.topics = topics
         self.sequences: dict[Where, int] = {}
         self.numbers = 0
+        self.topic_ids: dict[str, UUID] = {}  # where topics are known by id
 
     def pick(self) -> Where:
         topic = self.rng.choice(self.topics)
@@ -83,6 +86,7 @@ class Writer(Client):
             life=self.server.unclean_starts,
             at_ms=self.world.clock.now_ms(),
             txn=txn,
+            topic_id=self.topic_ids.get(where[0]),
             tombstone=compacted and self.world.chance(0.1),
         )
         self.model.sent[value] = sent
@@ -102,6 +106,11 @@ class IdempotentProducer(Writer):
 
     lingers = True
 
+    def __init__(self, *args: object, topics: list[Topic], by_id: bool) -> None:
+        super().__init__(*args, topics=topics)
+        self.by_id = by_id
+        self.produce_version = PRODUCE_BY_ID if by_id else PRODUCE_VERSION
+
     async def run(self) -> None:
         while not self.stopping:
             ask = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
@@ -112,7 +121,25 @@ class IdempotentProducer(Writer):
             self.owner = (got.producer_id, got.producer_epoch)
             self.model.given_out(f"{self.name} {self.numbers}", *self.owner, transactional=False)
             self.sequences.clear()
-            await self._live()
+            if not self.by_id or await self._look_up():
+                await self._live()
+
+    async def _look_up(self) -> bool:
+        """Whether all its topics exist, with the ids that they have now."""
+        for topic in self.topics:
+            topic_id = await self.topic_id(topic.name)
+            if topic_id is None:
+                await self.pause(500)
+                return False
+            self.topic_ids[topic.name] = topic_id
+        return True
+
+    def _send(self, batch: Batch) -> Promise[bytes | None]:
+        return self.send_batches(
+            {batch.where: batch.content},
+            version=self.produce_version,
+            topic_id=batch.records[0].topic_id,
+        )
 
     async def _live(self) -> None:
         """Until it stops, or gives up its id and what is in flight."""
@@ -123,7 +150,7 @@ class IdempotentProducer(Writer):
                 batch = self.new_batch(self.pick())
                 flying.append(batch)
                 lives -= 1
-                batch.answer = self.send_batches({batch.where: batch.content})
+                batch.answer = self._send(batch)
             if flying:
                 if not await self._settle_oldest(flying):
                     self.model.count("ids given up")
@@ -147,7 +174,7 @@ class IdempotentProducer(Writer):
                 batch.answer = Promise()
                 batch.answer.keep(None)
             else:
-                batch.answer = self.send_batches({batch.where: batch.content})
+                batch.answer = self._send(batch)
 
     async def _settle_oldest(self, flying: deque[Batch]) -> bool:
         """False if this producer id has come to its end."""
@@ -175,7 +202,7 @@ class IdempotentProducer(Writer):
         frame = await batch.answer
         if frame is None:
             return None
-        out = self.produced(frame)[batch.where]
+        out = self.produced(frame, self.produce_version)[batch.where]
         if not out.error:
             self.note_acks(batch, out)
         else:

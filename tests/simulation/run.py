@@ -13,7 +13,7 @@ from tests.simulation.admin import Admin, create
 from tests.simulation.audit import Auditor
 from tests.simulation.checks import check_all, check_nothing_is_left
 from tests.simulation.client import Client
-from tests.simulation.consumers import Consumer
+from tests.simulation.consumers import Consumer, Follower
 from tests.simulation.faults import KINDS, Faults
 from tests.simulation.members import Member
 from tests.simulation.model import Model, Topic
@@ -107,7 +107,8 @@ class Simulation:
         self.world.spawn("faults", self.faults.run())
         for number in range(rng.randint(0, 2)):
             some = rng.sample(self.topics, rng.randint(1, 3))
-            self.add(IdempotentProducer(f"p{number}", *self._parts, topics=some))
+            by_id = rng.random() < 0.4
+            self.add(IdempotentProducer(f"p{number}", *self._parts, topics=some, by_id=by_id))
         for number in range(rng.randint(0, 2)):
             self._begin_transactions(f"t{number}")
         for number in range(rng.randint(0, 2)):
@@ -117,6 +118,8 @@ class Simulation:
         for number in range(rng.choice((0, 1, 3))):
             topics = [self.topics[0], self.topics[4]]
             self.add(Member(f"m{number}", *self._parts, group="members", topics=topics))
+        if rng.random() < 0.4:
+            self.add(Follower("follower", *self._parts, topic=self.topics[4]))
         if rng.random() < 0.7:
             self.add(Admin("admin", *self._parts, topics=self.topics))
         self.world.spawn("reaper", self._reap())

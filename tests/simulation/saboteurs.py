@@ -119,6 +119,21 @@ class UndeletesRecords(Broker):
         return super().start()
 
 
+class ConfusesTopicIds(Broker):
+    """The id of a topic that is gone means the one that has its name now."""
+
+    def __init__(self, **parts: Any) -> None:  # noqa: ANN401  # a Broker's own
+        super().__init__(**parts)
+        plant(self.topics, "name_of", _by_last_name)
+
+
+def _by_last_name(right: Callable[..., str | None], key: Any) -> str | None:  # noqa: ANN401  # a name or an id
+    name = right(key)
+    if name is None:
+        return "comes-and-goes"
+    return name
+
+
 class BelievesFailedSyncs(Broker):
     """A sync that failed counts as done."""
 
