@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.test_notebook_lines import CONNECT_S3, CONNECT_S3_SINK
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -29,8 +27,7 @@ def first_session(port: int) -> str:
 
 
 def test_the_first_session_runs(tmp_path: Path) -> None:
-    (tmp_path / "connect-s3.properties").write_text(CONNECT_S3)
-    (tmp_path / "connect-s3-sink.properties").write_text(CONNECT_S3_SINK)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = first_session(free_port())
     try:
         done = subprocess.run(
@@ -43,6 +40,12 @@ def test_the_first_session_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "a\nb\nc\nd\n" in done.stdout
     assert "verified: 4 records of mytopic" in done.stdout
+    tape = str(Path(sys.executable).parent / "tape")
+    above = subprocess.run(
+        [tape, "backup", "verify", "-t", "mytopic", "--lake", str(tmp_path / "lake")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"note: {tmp_path}/lake/kafkamytopictest holds some of it" in above.stdout
     assert len(list(tmp_path.glob("lake/kafkamytopictest/topics/mytopic/*/*.json.gz"))) == 2
 
 

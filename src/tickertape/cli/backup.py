@@ -78,6 +78,8 @@ def verify_command(**given: Any) -> int:  # noqa: ANN401  # click hands over its
     check_folder(given["lake"])
     store = open_store(given["lake"], rng=SystemRng(), sleep=threading.Event().wait)
     report = _verified(store, given)
+    if not report.objects:
+        report.notes += [f"{place} holds some of it" for place in _beside(given)]
     document = {**report.to_json(), "advice": advice(report)}
     click.echo(json.dumps(document) if given["output"] == "json" else table(report))
     return 0 if report.verified else _CHECK_FAILED
@@ -90,6 +92,16 @@ def check_folder(lake: str) -> None:
         folder = Path(unquote(url.path)) if url.scheme else Path(lake).expanduser()
         if not folder.is_dir():
             raise MisuseError(f"--lake {lake}: no such folder")
+
+
+def _beside(given: dict[str, Any]) -> list[Path]:
+    """Folders in the lake that hold the topic: most likely one of them is the bucket meant."""
+    url = urlsplit(given["lake"])
+    if url.scheme not in {"", "file"}:
+        return []
+    folder = Path(unquote(url.path)) if url.scheme else Path(given["lake"]).expanduser()
+    wanted = Path(given["topics_dir"] or "topics", given["topic"])
+    return sorted(each for each in folder.iterdir() if (each / wanted).is_dir())
 
 
 def _verified(store: ObjectStore, given: dict[str, Any]) -> Report:

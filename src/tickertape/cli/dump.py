@@ -50,7 +50,11 @@ def dump(files: tuple[Path, ...], output: str, *, deep: bool) -> int:
         click.echo(_json({"_schema": SCHEMA, "files": problems}))
     else:
         for file in shown:
-            _print(file)
+            if file.head()["bytes"] or len(shown) == 1:
+                _print(file)
+        empty = sum(not file.head()["bytes"] for file in shown)
+        if empty and len(shown) > 1:
+            click.echo(f"{empty} empty files")
     for file in shown:
         if file.damage is not None:
             at, reason = file.damage["position"], file.damage["reason"]
@@ -198,12 +202,17 @@ def _batch_cells(batch: Mapping[str, Any]) -> list[object]:
 def _record_line(record: Mapping[str, Any]) -> str:
     decoded = record.get("decoded")
     if decoded is not None:
-        said = f"{_json(decoded['key'])} = {_json(decoded['value'])}"
+        said = f"{_key(decoded['key'])} = {_json(decoded['value'])}"
     else:
         said = f"{_quoted(record, 'key')} = {_quoted(record, 'value')}"
         for name, value in record["headers"]:
             said += f"  {name}: {_quoted(value, 'value')}"
     return f"  {record['offset']}  {_time(record['timestamp'])}  {said}"
+
+
+def _key(key: Mapping[str, Any]) -> str:
+    """A key of the broker's own topics: what it is in a word, if we have one."""
+    return f"{key['name']} {_json(key['data'])}" if "name" in key else _json(key)
 
 
 def _quoted(shown: Mapping[str, Any], name: str) -> str:

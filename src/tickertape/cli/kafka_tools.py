@@ -4,8 +4,8 @@ They take the flags of Kafka's scripts and print what those print. The scripts i
 them; people are better served by ``tape topic`` and ``tape group``.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -22,6 +22,22 @@ from tickertape.cli.group import (
 )
 from tickertape.cli.kafka_flags import bootstrap_option, pairs
 from tickertape.cli.tables import table
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _zookeeper(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """The flag of tutorials from before Kafka 3."""
+    if value is not None:
+        raise click.BadParameter("none is needed, use --bootstrap-server", ctx, param)
+
+
+def _flags_of_all(command: Decorated) -> Decorated:
+    """What every one of Kafka's tools takes."""
+    command = click.option(
+        "--zookeeper", hidden=True, expose_value=False, is_eager=True, callback=_zookeeper
+    )(command)
+    return click.version_option(package_name="tickertape", prog_name="tape")(command)
 
 
 def _one_action(given: dict[str, Any], actions: Sequence[str]) -> str:
@@ -52,6 +68,7 @@ _TOPIC_ACTIONS: Final = ("list_", "describe", "create", "alter", "delete")
 @click.option("--exclude-internal", is_flag=True)
 @bootstrap_option
 @client_options
+@_flags_of_all
 def kafka_topics(bootstrap: str, files: Any, given: Any, **wish: Any) -> None:  # noqa: ANN401  # click's options by name
     """What kafka-topics.sh does."""
     action = _one_action(wish, _TOPIC_ACTIONS)
@@ -150,6 +167,7 @@ _GROUP_ACTIONS: Final = ("list_", "describe", "reset_offsets", "delete")
 @reset_options
 @bootstrap_option
 @client_options
+@_flags_of_all
 def kafka_consumer_groups(bootstrap: str, files: Any, given: Any, **wish: Any) -> None:  # noqa: ANN401  # click's options by name
     """What kafka-consumer-groups.sh does."""
     action = _one_action(wish, _GROUP_ACTIONS)
@@ -209,6 +227,7 @@ def _describe_group(cluster: Cluster, name: str, wish: dict[str, Any]) -> None:
 @click.option("--delete-config", "deleted", metavar="KEY,KEY")
 @bootstrap_option
 @client_options
+@_flags_of_all
 def kafka_configs(bootstrap: str, files: Any, given: Any, **wish: Any) -> None:  # noqa: ANN401  # click's options by name
     """What kafka-configs.sh does, for topics and brokers."""
     action = _one_action(wish, ("describe", "alter"))

@@ -1,5 +1,7 @@
 """What every command has in common: finding it, and turning its outcome into an exit code."""
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -85,3 +87,25 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ZeroDivisionError):
         outcome(monkeypatch, it)
+
+
+@pytest.mark.parametrize("tool", ["kafka-topics", "kafka-consumer-groups", "kafka-configs"])
+def test_kafkas_tools_need_no_zookeeper_and_have_a_version(
+    tool: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([tool, "--zookeeper", "localhost:2181"]) == 2
+    assert "none is needed, use --bootstrap-server" in capsys.readouterr().err
+    assert main.run([tool, "--version"]) == 0
+    assert "tape, version " in capsys.readouterr().out
+
+
+def test_empty_files_among_several_are_counted_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{number:020}.log" for number in range(3)]
+    for file in files:
+        file.touch()
+    assert main.run(["broker", "dump", *map(str, files)]) == 0
+    assert capsys.readouterr().out == "3 empty files\n"
+    assert main.run(["broker", "dump", str(files[0])]) == 0
+    assert capsys.readouterr().out == f"{files[0]}: segment, 0 bytes\n"

@@ -1,7 +1,8 @@
 """What a record of ``__consumer_offsets`` or ``__transaction_state`` says, spelled out to be read.
 
 Key and value are shown as Kafka's DumpLogSegments decoders show them: the version, and the fields
-of the message of that version. Kinds that this broker does not write are named by their version.
+of the message of that version; for the key, also the name of its
+kind. Kinds that this broker does not write are named by their version.
 """
 
 from typing import Any, Final
@@ -64,7 +65,11 @@ def explain(topic: str, record: Record) -> dict[str, Any] | None:
     if kind is None:
         return {"key": {"type": version}, "value": None}
     key, _ = kind[0].decode(body, 0, version)
-    shown: dict[str, Any] = {"key": {"type": version, "data": plain(key)}, "value": None}
+    name = kind[0].__name__.removesuffix("Key")
+    shown: dict[str, Any] = {
+        "key": {"type": version, "name": name, "data": plain(key)},
+        "value": None,
+    }
     if record.value is not None:
         value, value_version = kind[1].decode_stored(record.value)
         shown["value"] = {"version": value_version, "data": plain(value)}

@@ -53,6 +53,7 @@ def test_a_record_is_shown_whole(kind: int, key: Message, version: int, value: M
     assert shown is not None
     assert json.loads(json.dumps(shown)) == shown
     assert shown["key"]["type"] == kind
+    assert f"{shown['key']['name']}Key" == type(key).__name__
     assert shown["value"]["version"] == version
     data = shown["key"]["data"]
     assert data.get("group", data.get("group_id")) == "g"
