@@ -1,5 +1,6 @@
 """``tape produce`` and ``tape consume`` by Kafka's flags, against our broker and Apache Kafka."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +127,76 @@ def test_properties_of_the_java_client_are_left_out_by_name(tickertape_broker: B
     done = tape("produce", "-b", bootstrap, "-t", topic, *java, lines=b"a\n")
     assert done.returncode == 0
     assert b"property key.serializer is not known to this client: no effect" in done.stderr
+
+
+def test_a_line_too_long_ends_it_and_what_went_before_is_there(tickertape_broker: Broker) -> None:
+    topic = create_topic(tickertape_broker.bootstrap, unique("console"))
+    lines = b"a\n" + b"x" * 2_000_000 + b"\nb\n"
+    done = tape("produce", "-b", tickertape_broker.bootstrap, "-t", topic, lines=lines)
+    advice = "allow more with -X message.max.bytes=N, and by max.message.bytes of the topic"
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "1 lines acknowledged; the rest was not sent",
+        f"tape: line 2: 2,000,000 bytes, more than message.max.bytes=1000000: {advice}",
+    ]
+    assert consume(tickertape_broker, topic, "-n", "1").stdout == b"a\n"
+
+
+def test_lines_that_the_broker_refuses_are_named(tickertape_broker: Broker) -> None:
+    topic = create_topic(
+        tickertape_broker.bootstrap, unique("console"), config={"max.message.bytes": "1000"}
+    )
+    done = tape(
+        *("produce", "-b", tickertape_broker.bootstrap, "-t", topic, "-X", "batch.num.messages=1"),
+        lines=b"a\n" + b"x" * 5_000 + b"\nb\n",
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "line 2: not delivered: Broker: Message size too large",
+        "2 lines acknowledged, 1 refused",
+    ]
+
+
+def test_an_interrupt_delivers_what_was_read_and_ends(tickertape_broker: Broker) -> None:
+    topic = create_topic(tickertape_broker.bootstrap, unique("console"))
+    command = [str(TAPE), "produce", "-b", tickertape_broker.bootstrap, "-t", topic]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write(b"tick\n" * 100_000)
+        running.stdin.flush()  # more than a pipe holds: it is reading
+        running.send_signal(signal.SIGINT)
+        told = running.stderr.read().decode()
+        assert running.wait(PATIENCE_S) == 130
+    number, words = told.split(" ", 1)
+    assert words == "lines acknowledged; the rest was not sent\n"
+    assert int(number) > 0
+
+
+def test_a_full_disk_is_one_line(tickertape_broker: Broker) -> None:
+    topic = create_topic(tickertape_broker.bootstrap, unique("console"))
+    produce(tickertape_broker, topic, b"a\n")
+    command = [str(TAPE), "consume", "-b", tickertape_broker.bootstrap, "-t", topic]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*command, "--from-beginning", "-n", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[1:] == ["tape: No space left on device"]
+
+
+def test_an_interrupt_while_it_imports_is_quiet() -> None:
+    code = (
+        "import os, signal, sys; from tickertape.cli.interrupts import quiet_interrupt\n"
+        "with quiet_interrupt(): os.kill(os.getpid(), signal.SIGINT); print('went on')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -392,3 +392,51 @@ def tape_txn(secured: Secured, how: dict[str, Any]) -> "subprocess.CompletedProc
         [str(tape), "txn", "list", "-b", bootstrap, *words],
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
+
+
+def tape(secured: Secured, *words: str, password: str = "alice-secret") -> "tuple[int, list[str]]":
+    """Exit code and stderr of ``tape`` as alice, who has no right at all."""
+    login = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "alice",
+        "sasl.password": password,
+    }
+    flags = [word for key, value in login.items() for word in ("-X", f"{key}={value}")]
+    door = secured.broker.listeners["SASL_PLAINTEXT"]
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "tape"), *words, "-b", door, *flags],
+        input=b"a\nb\n",
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode().splitlines()
+
+
+def test_the_console_tools_name_the_right_that_is_missing(secured: Secured) -> None:
+    topic = create_topic(secured.broker.listeners["PLAINTEXT"], unique("sec"))
+    code, told = tape(secured, "produce", "-t", topic)
+    assert code == 1
+    assert told[-1].startswith(
+        f"tape: not authorised to write to topic {topic}: user alice lacks WRITE on the topic"
+    )
+    assert told[:-1] == [line for line in told[:-1] if line.startswith("0 lines acknowledged")]
+    code, told = tape(secured, "consume", "-t", topic, "--timeout-ms", "20000")
+    assert code == 1
+    assert told[-1] == f"tape: topic {topic}: Broker: Topic authorization failed"
+    code, told = tape(secured, "consume", "-t", topic, "-g", "mine", "--timeout-ms", "20000")
+    assert code == 1
+    assert "None" not in told[-1]
+
+
+@pytest.mark.parametrize("words", [("topic", "list"), ("group", "list")])
+def test_a_wrong_password_is_told_with_the_address(
+    secured: Secured, words: tuple[str, str]
+) -> None:
+    code, told = tape(secured, *words, password="guess")
+    assert code == 1
+    door = secured.broker.listeners["SASL_PLAINTEXT"]
+    assert len(told) == 1
+    assert told[0].startswith(f"tape: no broker answers at {door}: ")
+    assert "uthentication" in told[0]

@@ -11,7 +11,7 @@ import click
 
 from tickertape.base.errors import MisuseError
 from tickertape.base.world import SystemClock, SystemRng
-from tickertape.cli.kafka_flags import Aliased
+from tickertape.cli.kafka_flags import Aliased, reached_admin
 from tickertape.cli.run_report import advice, finding_line, named_only
 from tickertape.config.client_security import to_librdkafka
 from tickertape.config.properties import last_wins, read_properties
@@ -114,6 +114,7 @@ def _verified(store: ObjectStore, given: dict[str, Any]) -> Report:
         path = given["command_config"]
         entries = last_wins(read_properties(path.read_bytes(), str(path)))
         kafka = to_librdkafka({key: entry.value for key, entry in entries.items()})
+    reached_admin(bootstrap, kafka)  # it says why, where the witness could only wait
     with TopicWitness(bootstrap, topic, clock=SystemClock(), kafka=kafka) as witness:
         return verify(store, topic, witness=witness, **wanted)
 

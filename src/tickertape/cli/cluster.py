@@ -24,7 +24,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from tickertape.base.errors import TapeError
 from tickertape.base.world import SystemClock
-from tickertape.cli.kafka_flags import client_properties, make_client
+from tickertape.cli.kafka_flags import client_properties, reached_admin
 
 _kafka: Any = _typed  # most of its classes are not exported to type checkers
 _PATIENCE_S: Final = 30.0
@@ -84,9 +84,7 @@ class Cluster:
     """See the module."""
 
     def __init__(self, bootstrap: str, files: Sequence[Path], given: Sequence[str]) -> None:
-        own = client_properties(files, given, "-X")
-        config = {"log_level": 0, **own, "bootstrap.servers": bootstrap}
-        self._admin = make_client(_typed.AdminClient, config)
+        self._admin = reached_admin(bootstrap, client_properties(files, given, "-X"))
 
     # -- topics ------------------------------------------------------------------------------
 

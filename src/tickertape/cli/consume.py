@@ -4,7 +4,6 @@ Without ``--group`` no group is joined and nothing is committed. Only committed 
 unless ``--isolation-level read_uncommitted`` asks for all. Exit code 1 if no broker answers.
 """
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from confluent_kafka import (
 from tickertape.base.errors import TapeError
 from tickertape.base.ports import Clock
 from tickertape.base.world import SystemClock
-from tickertape.cli.interrupts import asked_to_stop
+from tickertape.cli.interrupts import INTERRUPTED, asked_to_stop
 from tickertape.cli.kafka_flags import (
     REACH_MS,
     Complaints,
@@ -56,6 +55,8 @@ _ASK_S: Final = 2.0
 _CONNECT_MS: Final = 2_000
 _BATCH: Final = 500
 _PASSING: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}  # noqa: SLF001  # confluent-kafka's public names
+
+_COMING: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE}
 
 
 @click.command()
@@ -112,7 +113,7 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
         try:
             wait.reach(consumer, given["bootstrap"], complaints)
             _begin(consumer, given, wait)
-            for messages in _batches(consumer, given["max_messages"], wait):
+            for messages in _batches(consumer, given, wait):
                 for message in messages:
                     sys.stdout.buffer.write(formatter.line(message))
                 count += len(messages)
@@ -120,7 +121,7 @@ def consume(**given: Any) -> int:  # noqa: ANN401  # click hands over its option
         finally:
             consumer.close()
             click.echo(f"Processed a total of {count} messages", err=True)
-        return 128 + signal.SIGINT if stop.is_set() else 0
+        return INTERRUPTED if stop.is_set() else 0
 
 
 class _Wait:
@@ -191,6 +192,8 @@ def _partitions(consumer: Consumer, topic: str, wait: _Wait) -> Sequence[int]:
         else:
             if found.error is None:
                 return sorted(found.partitions)
+            if found.error.code() not in _COMING:
+                raise TapeError(f"topic {topic}: {found.error.str()}")
             wait.no_topic()
         if wait.over():
             return ()
@@ -207,8 +210,9 @@ def _offset(text: str | None, default: int) -> int:
     return int(text)
 
 
-def _batches(consumer: Consumer, messages_max: int | None, wait: _Wait) -> Iterator[list[Message]]:
-    left = messages_max
+def _batches(consumer: Consumer, given: dict[str, Any], wait: _Wait) -> Iterator[list[Message]]:
+    left = given["max_messages"]
+    whole = f"group {given['group']}" if given["group"] else f"topic {given['topic']}"
     while left != 0 and not wait.over():
         found = consumer.consume(_BATCH if left is None else min(left, _BATCH), timeout=_POLL_S)
         records: list[Message] = []
@@ -219,7 +223,8 @@ def _batches(consumer: Consumer, messages_max: int | None, wait: _Wait) -> Itera
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 wait.no_topic()
             elif error.code() not in _PASSING:
-                raise TapeError(f"{message.topic()}: {error.str()}")
+                subject = f"topic {message.topic()}" if message.topic() else whole
+                raise TapeError(f"{subject}: {error.str()}")
         if records:
             left = None if left is None else left - len(records)
             yield records

@@ -1,5 +1,6 @@
 """What Kafka's console tools share: flags, a client of librdkafka, and reaching the brokers."""
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any, Final, Protocol, TypeVar
 
 import click
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from tickertape.base.errors import MisuseError, PeerError
 from tickertape.base.ports import Clock
+from tickertape.base.world import SystemClock
 from tickertape.config.client_security import to_librdkafka
 from tickertape.config.properties import last_wins, read_properties
 
@@ -19,7 +22,25 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 REACH_MS: Final = 10_000  # for the first answer of a cluster
 _ASK_S: Final = 2.0  # so long a signal may wait
+_REFUSED: Final = KafkaError._TRANSPORT  # noqa: SLF001  # confluent-kafka's public names
 _SYMPTOMS: Final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}  # noqa: SLF001  # confluent-kafka's public names
+_HOPELESS: Final = {KafkaError._AUTHENTICATION, KafkaError._SSL}  # noqa: SLF001  # to try again does not help
+_ADMIN_REACH_MS: Final = 5_000  # whoever asks a question wants to know soon
+_OFTEN_SET: Final = (
+    "acks", "allow.auto.create.topics", "auto.offset.reset", "batch.num.messages", "batch.size",
+    "check.crcs", "client.id", "client.rack", "compression.codec", "compression.level",
+    "compression.type", "connections.max.idle.ms", "debug", "delivery.timeout.ms",
+    "enable.auto.commit", "enable.idempotence", "fetch.max.bytes", "fetch.min.bytes",
+    "fetch.wait.max.ms", "group.instance.id", "group.protocol", "heartbeat.interval.ms",
+    "isolation.level", "linger.ms", "max.in.flight.requests.per.connection",
+    "max.partition.fetch.bytes", "max.poll.interval.ms", "message.max.bytes",
+    "message.timeout.ms", "metadata.max.age.ms", "partition.assignment.strategy", "partitioner",
+    "queue.buffering.max.kbytes", "queue.buffering.max.messages", "request.timeout.ms", "retries",
+    "retry.backoff.ms", "sasl.mechanism", "sasl.password", "sasl.username", "security.protocol",
+    "session.timeout.ms", "socket.timeout.ms", "ssl.ca.location", "ssl.certificate.location",
+    "ssl.key.location", "ssl.key.password", "statistics.interval.ms",
+)  # fmt: skip
+"""Properties that people set, to guess which one was meant: librdkafka does not list its own."""
 
 _LIBRDKAFKA_FRAME: Final = re.compile(r"^\S+/(bootstrap|\d+): | \(after \d+ms in state \w+.*\)$")
 
@@ -63,9 +84,8 @@ def console_client_options(kind: str, example: str) -> Callable[[Decorated], Dec
     def add(command: Decorated) -> Decorated:
         command = click.option(
             f"--{kind}.config",
+            "--command-config",
             "files",
-            cls=Aliased,
-            aliases=("--command-config",),
             multiple=True,
             type=click.Path(path_type=Path),
             help="A file of such properties.",
@@ -144,7 +164,11 @@ def make_client(factory: Callable[[dict[str, Any]], Client], config: Mapping[str
             if unknown not in kept:
                 raise MisuseError(f"client properties: {text}") from caught
             del kept[unknown]
-            click.echo(f"property {unknown} is not known to this client: no effect", err=True)
+            near = difflib.get_close_matches(unknown, _OFTEN_SET, n=1, cutoff=0.8)
+            guess = f" (did you mean {near[0]}?)" if near else ""
+            click.echo(
+                f"property {unknown} is not known to this client: no effect{guess}", err=True
+            )
 
 
 class Complaints:
@@ -172,7 +196,12 @@ class Complaints:
     def cause(self) -> str:
         """Why no broker was reached, if more is known than that; "" otherwise."""
         causes = [error.str() for error in self._early if error.code() not in _SYMPTOMS]
+        causes = causes or [error.str() for error in self._early if error.code() == _REFUSED]
         return _LIBRDKAFKA_FRAME.sub("", causes[-1]) if causes else ""
+
+    def hopeless(self) -> bool:
+        """Whether a broker was found that does not take us, or that we do not trust."""
+        return any(error.code() in _HOPELESS for error in self._early)
 
 
 class Reachable(Protocol):
@@ -213,8 +242,22 @@ def reach(
             error: KafkaError = caught.args[0]
             if error.code() not in _SYMPTOMS:
                 raise no_broker_answers(bootstrap, error.str()) from caught
-            if clock.monotonic_ms() >= deadline_ms:
+            if complaints.hopeless() or clock.monotonic_ms() >= deadline_ms:
                 raise no_broker_answers(bootstrap, complaints.cause()) from caught
         else:
             complaints.reached()
             return
+
+
+def reached_admin(bootstrap: str, own: Mapping[str, str]) -> AdminClient:
+    """An admin client that a broker has answered; PeerError with the reason if none does."""
+    complaints = Complaints(lambda _: None)  # each question gets an answer of its own
+    config = {
+        "log_level": 0,
+        **own,
+        "bootstrap.servers": bootstrap,
+        "error_cb": complaints,
+    }
+    admin = make_client(AdminClient, config)
+    reach(admin, bootstrap, complaints, clock=SystemClock(), patience_ms=_ADMIN_REACH_MS)
+    return admin

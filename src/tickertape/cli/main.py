@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import click
 
 from tickertape.base.errors import TapeError
+from tickertape.cli.interrupts import quiet_interrupt
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "tickertape.cli.run:run",
@@ -49,7 +50,8 @@ class LazyGroup(click.Group):
         if target is None:
             return super().get_command(ctx, cmd_name)
         module, _, function = target.partition(":")
-        command = getattr(importlib.import_module(module), function)
+        with quiet_interrupt():
+            command = getattr(importlib.import_module(module), function)
         assert isinstance(command, click.Command), target
         return command
 
@@ -94,5 +96,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # `tape ... | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # such as stdout on a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"tape: {where}{error.strerror or error}", err=True)
         return 1
     return outcome if isinstance(outcome, int) else 0

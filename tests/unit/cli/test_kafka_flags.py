@@ -3,11 +3,11 @@
 from threading import Event
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tickertape.base.errors import PeerError
 from tickertape.base.fakes import FakeClock
-from tickertape.cli.kafka_flags import Complaints, reach
+from tickertape.cli.kafka_flags import Complaints, make_client, reach
 from tickertape.cli.main import run
 
 DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
@@ -50,7 +50,7 @@ def said() -> list[str]:
 @pytest.mark.parametrize(
     ("errors", "told"),
     [
-        ((REFUSED, DOWN), "no broker answers at x:1"),
+        ((REFUSED, DOWN), "no broker answers at x:1: Connect failed"),
         (
             (UNKNOWN, DOWN),
             "no broker answers at x:1: Failed to resolve 'x:1': Name or service not known",
@@ -67,6 +67,31 @@ def test_nobody_there_is_one_line(
     assert str(caught.value) == told
     assert said == []
     assert client.asked == 5
+
+
+def test_a_broker_that_does_not_take_us_is_not_asked_again(said: list[str]) -> None:
+    clock, complaints = FakeClock(), Complaints(said.append)
+    login = KafkaError(KafkaError._AUTHENTICATION, "x:1/bootstrap: Authentication failed")
+    client = Absent(clock, complaints, login, DOWN)
+    with pytest.raises(PeerError, match=r"^no broker answers at x:1: Authentication failed$"):
+        reach(client, "x:1", complaints, clock=clock, patience_ms=10_000)
+    assert client.asked == 1
+
+
+def test_a_mistyped_property_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    make_client(Producer, {"bootstrap.servers": "127.0.0.1:1", "compresion.type": "lz4"})
+    assert capsys.readouterr().err == (
+        "property compresion.type is not known to this client: no effect"
+        " (did you mean compression.type?)\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["produce", "consume"])
+def test_the_help_lists_the_file_of_properties(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "--help"]) == 0
+    assert "--command-config" in capsys.readouterr().out
 
 
 def test_what_went_wrong_before_a_broker_answered_is_no_news(said: list[str]) -> None:
@@ -93,7 +118,8 @@ def test_produce_and_consume_say_it(
 ) -> None:
     monkeypatch.setattr("tickertape.cli.produce.REACH_MS", 200)
     monkeypatch.setattr("tickertape.cli.consume.REACH_MS", 200)
-    told = "tape: no broker answers at 127.0.0.1:1\n"
+    why = "Connect to ipv4#127.0.0.1:1 failed: Connection refused"
+    told = f"tape: no broker answers at 127.0.0.1:1: {why}\n"
     assert run(["produce", "-b", "127.0.0.1:1", "-t", "x"]) == 1
     assert capsys.readouterr() == ("", told)
     for group in ([], ["-g", "g"]):
@@ -107,7 +133,14 @@ def test_every_option_says_what_it_does_and_aliases_are_left_out(
 ) -> None:
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out
-    for alias in ("--broker-list", "--brokers", "-servers", "--command-", "reader-", "formatter-"):
+    for alias in (
+        "--broker-list",
+        "--brokers",
+        "-servers",
+        "--command-property",
+        "reader-",
+        "formatter-",
+    ):
         assert alias not in shown
     lines = shown.partition("Options:\n")[2].splitlines()
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
