@@ -11,6 +11,10 @@ from tickertape.wire.api_keys import ApiKey
 from tickertape.wire.batch import BatchHeader, iter_batches
 from tickertape.wire.error_codes import ErrorCode
 from tickertape.wire.fetch import FetchedPartition, records_of
+from tickertape.wire.schema.consumer_group_describe import (
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+)
 from tickertape.wire.schema.describe_groups import DescribeGroupsRequest, DescribeGroupsResponse
 from tickertape.wire.schema.offset_fetch import (
     OffsetFetchRequest,
@@ -127,6 +131,13 @@ class Auditor(Reader):
         ask = DescribeGroupsRequest(groups=[group])
         got = await self.insist(ApiKey.DESCRIBE_GROUPS, 4, ask, DescribeGroupsResponse)
         self.members[group] = len(got.groups[0].members)
+        also = await self.insist(
+            ApiKey.CONSUMER_GROUP_DESCRIBE,
+            0,
+            ConsumerGroupDescribeRequest(group_ids=[group]),
+            ConsumerGroupDescribeResponse,
+        )
+        self.members[group] += len(also.groups[0].members)
 
     async def _offsets(self, group: str, topic: str, partitions: int) -> None:
         asked = self.world.step

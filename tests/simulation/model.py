@@ -11,6 +11,7 @@ from tests.simulation.verdict import demand
 from tests.simulation.world import World
 
 Where: TypeAlias = tuple[str, int]
+Part: TypeAlias = tuple[UUID, int]
 Ending: TypeAlias = Literal["open", "commit", "abort"]
 Kind: TypeAlias = Literal["plain", "compacted", "retained", "volatile"]
 
@@ -106,6 +107,7 @@ class Model:
         self.owned_since: dict[str, list[tuple[int, int]]] = {}  # id -> (epoch, when answered)
         self.assigned: dict[tuple[str, int], dict[str, frozenset[Where]]] = {}
         self.seen_by_id: dict[tuple[UUID, int, int], str] = {}
+        self.owners: dict[tuple[str, Part], dict[str, int]] = {}  # member -> until when, ms
         self.wall_max_ms = 0
         self.counts: dict[str, int] = {}
 
@@ -206,6 +208,21 @@ class Model:
                     not both,
                     f"{group} generation {generation}: {member} and {other} both own {both}",
                 )
+
+    def owns(self, group: str, member: str, parts: frozenset[Part], until_ms: int) -> None:
+        """A member of the consumer protocol owns these and no others, until then at least."""
+        for (its_group, part), owners in self.owners.items():
+            if its_group == group and part not in parts:
+                owners.pop(member, None)
+        for part in parts:
+            owners = self.owners.setdefault((group, part), {})
+            others = [
+                n for n, end_ms in owners.items() if n != member and end_ms > self._world.now_ms
+            ]
+            demand(not others, f"{group}: {member} and {others} both own {part}")
+            if member not in owners:
+                self.count("partitions given")
+            owners[member] = max(until_ms, owners.get(member, 0))
 
     def committed(self, group: str, where: Where, found: int, asked: int) -> None:
         """An OffsetFetch, asked at that step, was answered with ``found`` (-1: none)."""

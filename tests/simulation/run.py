@@ -17,6 +17,7 @@ from tests.simulation.consumers import Consumer, Follower
 from tests.simulation.faults import KINDS, Faults
 from tests.simulation.members import Member
 from tests.simulation.model import Model, Topic
+from tests.simulation.moderns import SESSION_MS, Modern
 from tests.simulation.producers import IdempotentProducer
 from tests.simulation.server import SYNC_MS, Server
 from tests.simulation.transactional import SecondProtocol, TransactionalProducer
@@ -30,7 +31,7 @@ from tickertape.log.config import LogConfig
 
 STEPS = 2_500
 TIMEOUTS_MS = 20_000  # longer than any session or transaction may be silent
-GROUPS = ["members", "t0 offsets", "t1 offsets"]
+GROUPS = ["members", "moderns", "t0 offsets", "t1 offsets"]
 
 
 @dataclass
@@ -118,6 +119,8 @@ class Simulation:
         for number in range(rng.choice((0, 1, 3))):
             topics = [self.topics[0], self.topics[4]]
             self.add(Member(f"m{number}", *self._parts, group="members", topics=topics))
+        for number in range(rng.choice((0, 0, 2, 3))):
+            self.add(Modern(f"n{number}", *self._parts, group="moderns", topics=self.topics))
         if rng.random() < 0.4:
             self.add(Follower("follower", *self._parts, topic=self.topics[4]))
         if rng.random() < 0.7:
@@ -161,6 +164,10 @@ class Simulation:
                 name = f"m{len(self.clients)}"
                 topics = [self.topics[0], self.topics[4]]
                 self.add(Member(name, *self._parts, group="members", topics=topics))
+            elif isinstance(client, Modern) and not self.tasks[client].over:
+                self._vanish(client)
+                name = f"n{len(self.clients)}"
+                self.add(Modern(name, *self._parts, group="moderns", topics=self.topics))
 
     def _vanish(self, client: Client) -> None:
         if not self.tasks[client].over:
@@ -234,6 +241,8 @@ def _settings(rng: random.Random) -> BrokerSettings:
         log_cleaner_backoff_ms=rng.choice((1_000, 5_000)),
         log_cleaner_min_cleanable_ratio=rng.choice((0.1, 0.5)),
         group_min_session_timeout_ms=1_000,
+        group_consumer_min_session_timeout_ms=1_000,
+        group_consumer_session_timeout_ms=SESSION_MS,
         log=LogConfig(
             segment_bytes=segment,
             index_interval_bytes=rng.choice((60, 4_096)),

@@ -4,6 +4,7 @@ Each overrides one thing that the broker does right, from outside, in as few wor
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -106,6 +107,26 @@ def _with_one_share(right: Callable[..., None], group_id: str, ask: Any) -> None
     for member_id in ask.assignments:
         ask.assignments[member_id] = b"plain/0"
     right(group_id, ask)
+
+
+class TakesBeforeItIsGiven(Broker):
+    """Believes that a member has given up what it was not even told to give up."""
+
+    def __init__(self, **parts: Any) -> None:  # noqa: ANN401  # a Broker's own
+        super().__init__(**parts)
+        plant(self.groups, "consumer_heartbeat", _as_if_given_up)
+
+
+def _as_if_given_up(right: Callable[..., None], group_id: str, ask: Any, done: Any) -> None:  # noqa: ANN401  # a HeartbeatAsk
+    right(group_id, replace(ask, owned=frozenset()), done)
+
+
+class LetsStaleMembersCommit(Broker):
+    """A commit of offsets is stored whoever asks."""
+
+    def __init__(self, **parts: Any) -> None:  # noqa: ANN401  # a Broker's own
+        super().__init__(**parts)
+        plant(self.groups, "may_commit", lambda *_: ErrorCode.NONE)
 
 
 class UndeletesRecords(Broker):
