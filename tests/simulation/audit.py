@@ -16,6 +16,11 @@ from tickertape.wire.schema.consumer_group_describe import (
     ConsumerGroupDescribeResponse,
 )
 from tickertape.wire.schema.describe_groups import DescribeGroupsRequest, DescribeGroupsResponse
+from tickertape.wire.schema.list_groups import ListGroupsRequest, ListGroupsResponse
+from tickertape.wire.schema.list_transactions import (
+    ListTransactionsRequest,
+    ListTransactionsResponse,
+)
 from tickertape.wire.schema.offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchRequestTopic,
@@ -63,6 +68,8 @@ class Auditor(Reader):
         self.offsets: dict[tuple[str, Where], int] = {}
         self.members: dict[str, int] = {}
         self.topic_ids: dict[str, UUID | None] = {}
+        self.undecided: list[str] = []  # transactions
+        self.busy: list[str] = []  # groups that are listed and not empty
 
     async def run(self) -> None:
         for topic in self.model.topics.values():
@@ -74,6 +81,15 @@ class Auditor(Reader):
             await self._describe(group)
             for topic in self.model.topics.values():
                 await self._offsets(group, topic.name, topic.partitions)
+
+        await self._list()
+
+    async def _list(self) -> None:
+        wanted = ListTransactionsRequest(state_filters=["Ongoing", "PrepareCommit", "PrepareAbort"])
+        txns = await self.insist(ApiKey.LIST_TRANSACTIONS, 1, wanted, ListTransactionsResponse)
+        self.undecided = [txn.transactional_id for txn in txns.transaction_states]
+        groups = await self.insist(ApiKey.LIST_GROUPS, 5, ListGroupsRequest(), ListGroupsResponse)
+        self.busy = [one.group_id for one in groups.groups if one.group_state != "Empty"]
 
     async def _copy(self, where: Where) -> Copy:
         copy = Copy(where)

@@ -251,5 +251,7 @@ def check_nothing_is_left(audit: Auditor, server: Server) -> None:
     demand(not len(broker.durability.waits), f"{len(broker.durability.waits)} answers are owed")
     demand(not broker.dirty(), f"never synced: {[log.folder for log in broker.dirty()]}")
     demand(not server.failed_logs, f"{server.failed_logs} logs are failed on a sound disk")
+    demand(not audit.undecided, f"transactions that nobody ends: {audit.undecided}")
+    demand(not audit.busy, f"groups that are listed as busy: {audit.busy}")
     left = {group: count for group, count in audit.members.items() if count}
     demand(not left, f"groups with members that are long gone: {left}")
