@@ -210,7 +210,12 @@ class Model:
                 )
 
     def owns(self, group: str, member: str, parts: frozenset[Part], until_ms: int) -> None:
-        """A member of the consumer protocol owns these and no others, until then at least."""
+        """A member of the consumer protocol owns these and no others, until then at least.
+
+        That may be over when the answer comes: then it owns nothing that another could not have.
+        """
+        if until_ms <= self._world.now_ms:
+            parts = frozenset()
         for (its_group, part), owners in self.owners.items():
             if its_group == group and part not in parts:
                 owners.pop(member, None)

@@ -234,7 +234,8 @@ def _settings(rng: random.Random) -> BrokerSettings:
     segment = rng.choice((300, 700, 2_000))
     return BrokerSettings(
         offsets_topic_num_partitions=2,
-        offsets_topic_segment_bytes=rng.choice((1_500, 4_000)),
+        # One batch may tell of every member that was lost while the disk refused: it must fit.
+        offsets_topic_segment_bytes=rng.choice((4_000, 8_000)),
         transaction_state_log_num_partitions=2,
         transaction_state_log_segment_bytes=rng.choice((1_500, 4_000)),
         log_retention_check_interval_ms=rng.choice((1_000, 5_000)),
