@@ -90,9 +90,7 @@ def table(result: dict[str, Any]) -> str:
     """Markdown: the machine, a row a line, the counts at the end."""
     heads = [system.label for system in SYSTEMS.values()]
     heads += ["both synced", "neither synced", "ours synced within 20% of Kafka unsynced"]
-    how = (
-        f"Median (least to most) of {result['rounds']} rounds" + " of a quick run" * result["quick"]
-    )
+    how = f"Median (least to most) of {_rounds(result)}" + " of a quick run" * result["quick"]
     lines = [
         f"{result['machine']}, {result['date']}. {how}. Apache Kafka {KAFKA_VERSION}, heap {HEAP}.",
         "",
@@ -114,6 +112,13 @@ def table(result: dict[str, Any]) -> str:
         line = f"| {' | '.join([row.label, row.unit, *cells, *judged])} |"
         (lines if row.compared else explaining).append(line)
     return "\n".join([*lines, *explaining, "", *summary(result)])
+
+
+def _rounds(result: dict[str, Any]) -> str:
+    """Some rows may have been measured more often (``--add``)."""
+    counts = {len(values) for cells in result["rows"].values() for values in cells.values()}
+    most, least = max(counts), min(counts)
+    return f"{most} rounds" if most == least else f"{least} to {most} rounds, by row"
 
 
 def summary(result: dict[str, Any]) -> list[str]:

@@ -32,3 +32,10 @@ def test_verdicts() -> None:
     assert report.verdict(0.94).startswith("**behind")
     assert report.within(0.8).startswith("yes")
     assert report.within(0.79).startswith("**no")
+
+
+def test_added_rounds_are_told() -> None:
+    result = report.load()
+    often = dict.fromkeys(SYSTEMS, [1.0] * 50)
+    uneven = result | {"rows": result["rows"] | {"fetch-100": often}}
+    assert " to 50 rounds, by row" in report.table(uneven)
